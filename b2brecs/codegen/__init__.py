@@ -1,0 +1,1 @@
+"""Write configurations as readable TFX code: ``context`` → ``render`` → ``verify``."""

@@ -1,0 +1,446 @@
+"""Which rows and columns a recommender trains on: tables, joins, roles, filters. Configuration only."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator
+
+from b2brecs import context
+from b2brecs.configs.base import Config, Value
+from b2brecs.configs.filters import Category, Dates, Filter, MinCount, Numbers, Side, TopRevenue
+from b2brecs.errors import ConfigError, FilterConflict, Problem, nearest
+from b2brecs.naming import output_names
+from b2brecs.types import NUMERIC_TYPES, TIME_TYPES, Column, ColumnType, TableSchema
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+JoinType = Literal["left", "inner", "right", "full"]
+ROLES = ("user", "product", "timestamp", "revenue", "quantity")
+
+
+class TableRef(Value):
+    """A warehouse table in a dataset, under an alias, with its columns as they were when it was added."""
+
+    name: Text
+    alias: Text
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+class Join(Value):
+    """A table joined to one that comes before it, on one or several pairs of columns."""
+
+    left: Text
+    right: Text
+    on: Annotated[tuple[tuple[Text, Text], ...], Field(min_length=1)]
+    how: JoinType = "left"
+
+    def __str__(self) -> str:
+        pairs = ", ".join(f"{self.left}.{a} = {self.right}.{b}" for a, b in self.on)
+        return f"{self.how} join {self.right} on {pairs}"
+
+
+class Computed(Value):
+    """A column made by an expression over the tables' columns, e.g. ``quantity * unit_price``."""
+
+    name: Text
+    expression: Text
+    type: ColumnType = "FLOAT64"
+
+
+class Roles(Value):
+    """Which output column is the buyer, the product, the time, the revenue, the quantity."""
+
+    user: str | None = None
+    product: str | None = None
+    timestamp: str | None = None
+    revenue: str | None = None
+    quantity: str | None = None
+
+    def items(self) -> list[tuple[str, str]]:
+        """(role, column) of the roles that are set."""
+        return [(role, getattr(self, role)) for role in ROLES if getattr(self, role) is not None]
+
+
+class Dataset(Config):
+    """Training rows as configuration: it compiles to one query and never copies a table.
+
+    Start from a table (``ws.dataset(...)`` brings the tables' schemas along, so that wrong columns are
+    refused at once), then chain.
+
+    Examples
+    --------
+    >>> from b2brecs.types import TableSchema
+    >>> lines = TableSchema("lines", (Column("sku", "STRING"), Column("buyer", "STRING"), Column("day", "DATE")))
+    >>> items = TableSchema("items", (Column("sku", "STRING"), Column("title", "STRING")))
+    >>> ds = Dataset.over("sales", lines).join(items, on="sku").roles(user="buyer", product="sku", timestamp="day")
+    >>> [column.name for column in ds.output()]
+    ['sku', 'buyer', 'day', 'items_sku', 'title']
+    """
+
+    KIND: ClassVar[str] = "dataset"
+    tables: Annotated[tuple[TableRef, ...], Field(min_length=1)]
+    joins: tuple[Join, ...] = ()
+    selected: tuple[tuple[Text, Text], ...] = ()
+    renamed: tuple[tuple[Text, Text, Text], ...] = ()
+    computed: tuple[Computed, ...] = ()
+    role: Roles = Roles()
+    filters: tuple[Filter, ...] = ()
+
+    @field_validator("tables", mode="after")
+    @classmethod
+    def _aliases_differ(cls, tables: tuple[TableRef, ...]) -> tuple[TableRef, ...]:
+        seen: set[str] = set()
+        for table in tables:
+            if table.alias in seen:
+                raise ConfigError.single("", "", table.alias, "two tables have this alias.", "Give as_= another one.")
+            seen.add(table.alias)
+        return tables
+
+    @classmethod
+    def over(cls, name: str, table: TableSchema | str, *, as_: str | None = None, description: str = "") -> Dataset:
+        """Start a dataset from its primary table."""
+        return cls(name, tables=(_reference(table, as_),), description=description)
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    @property
+    def known(self) -> bool:
+        """Whether every table's columns are known."""
+        return all(table.columns for table in self.tables)
+
+    def table(self, alias: str) -> TableRef:
+        """Return a table by alias."""
+        for table in self.tables:
+            if table.alias == alias:
+                return table
+        raise self._error("table", alias, "is not a table of this dataset.", nearest(alias, self._alias_list()))
+
+    def sources(self) -> dict[str, tuple[str, str]]:
+        """Output name → (alias, column), of the columns that come from tables, in output order."""
+        pairs = [(table.alias, table.column_names) for table in self.tables]
+        if self.selected:
+            pairs = [
+                (alias, tuple(column for column in names if (alias, column) in self.selected)) for alias, names in pairs
+            ]
+        names = output_names(pairs)
+        renames = {(alias, column): new for alias, column, new in self.renamed}
+        return {renames.get(key, name): key for key, name in names.items()}
+
+    def output(self) -> tuple[Column, ...]:
+        """Return the columns of the result, in order, by the one naming rule."""
+        found = []
+        for name, (alias, column) in self.sources().items():
+            described = next(item for item in self.table(alias).columns if item.name == column)
+            found.append(Column(name, described.type, described.nullable))
+        found += [Column(item.name, item.type) for item in self.computed]
+        return tuple(found)
+
+    # -- building ----------------------------------------------------------------------------------
+
+    def join(
+        self,
+        table: TableSchema | str,
+        *,
+        on: str | tuple[str, str] | Iterable[str | tuple[str, str]] | Mapping[str, str],
+        left: str | None = None,
+        how: JoinType = "left",
+        as_: str | None = None,
+    ) -> Self:
+        """Join a table.
+
+        Parameters
+        ----------
+        on
+            Column of both; or (left column, right column); or several of either; or ``{left: right}``.
+        left
+            Alias of the table to join to; default: the first that has the column.
+        how
+            ``left``, ``inner``, ``right`` or ``full``.
+        as_
+            Alias, for joining a table twice.
+
+        Raises
+        ------
+        ConfigError
+            Unknown column or alias, or the alias is taken.
+        """
+        right = _reference(table, as_)
+        pairs = _pairs(on)
+        anchor = left if left is not None else self._holder(pairs[0][0])
+        for here, there in pairs:
+            self._must_have(self.table(anchor), here, "on")
+            self._must_have(right, there, "on")
+        return self.changed(
+            tables=(*self.tables, right),
+            joins=(*self.joins, Join(left=anchor, right=right.alias, on=pairs, how=how)),
+        )
+
+    def without_join(self, alias: str) -> Self:
+        """Remove a joined table, and those that hang on it."""
+        self.table(alias)
+        gone = {alias}
+        for join in self.joins:
+            if join.left in gone:
+                gone.add(join.right)
+        return self.changed(
+            tables=[table for table in self.tables if table.alias not in gone],
+            joins=[join for join in self.joins if join.right not in gone],
+            selected=[pair for pair in self.selected if pair[0] not in gone],
+            renamed=[item for item in self.renamed if item[0] not in gone],
+        )
+
+    def select(self, *columns: str) -> Self:
+        """Keep these columns only (output names, or ``alias.column``); computed ones always stay."""
+        chosen = [self._locate(column) for column in columns]
+        return self.changed(selected=chosen)
+
+    def rename(self, **names: str) -> Self:
+        """Rename output columns: ``rename(stock_code="sku")``."""
+        dataset = self
+        for old, new in names.items():
+            alias, column = dataset._locate(old)
+            if any(item.name == new for item in dataset.output()):
+                raise self._error(f"rename.{old}", new, "is already a column.", "Choose another name.")
+            kept = [item for item in dataset.renamed if item[:2] != (alias, column)]
+            dataset = dataset.changed(renamed=[*kept, (alias, column, new)])
+        return dataset
+
+    def compute(self, name: str, expression: str, *, type: ColumnType = "FLOAT64") -> Self:  # noqa: A002
+        """Add a column by an SQL expression over output columns; it is parsed, checked and quoted, never pasted."""
+        if self.known and any(column.name == name for column in self.output()):
+            raise self._error("compute.name", name, "is already a column.", "Choose another name.")
+        return self.changed(computed=(*self.computed, Computed(name=name, expression=expression, type=type)))
+
+    def roles(
+        self,
+        *,
+        user: str | None = None,
+        product: str | None = None,
+        timestamp: str | None = None,
+        revenue: str | None = None,
+        quantity: str | None = None,
+    ) -> Self:
+        """Say which columns are the buyer, the product, the time, the revenue and the quantity.
+
+        Raises
+        ------
+        ConfigError
+            A column does not exist or has the wrong type for its role.
+        """
+        given = {"user": user, "product": product, "timestamp": timestamp, "revenue": revenue, "quantity": quantity}
+        given = {role: column for role, column in given.items() if column is not None}
+        problems = []
+        for role, column in given.items():
+            problems += self._role_problems(role, column)
+        if problems:
+            raise ConfigError(self._title(), problems)
+        return self.changed(role=self.role.changed(**given))
+
+    def dates(
+        self,
+        *,
+        rolling_days: int | None = None,
+        start: dt.date | str | None = None,
+        end: dt.date | str | None = None,
+        column: str | None = None,
+    ) -> Self:
+        """Keep a time window; see ``Dates``. The column defaults to the timestamp role."""
+        chosen = column or self.role.timestamp
+        if chosen is None:
+            raise self._error("dates.column", None, "no column to filter by.", "Set roles(timestamp=...) first.")
+        window = Dates(column=chosen, rolling_days=rolling_days, start=start, end=end)
+        return self.filter(window)
+
+    def keep(self, column: str, *values: str | int | bool, side: Side = "product", include_nulls: bool = False) -> Self:
+        """Keep the rows whose column has one of the values."""
+        return self.filter(Category(side=side, column=column, values=values, include_nulls=include_nulls))
+
+    def drop(self, column: str, *values: str | int | bool, side: Side = "product", include_nulls: bool = True) -> Self:
+        """Drop the rows whose column has one of the values; NULL stays unless told otherwise."""
+        return self.filter(
+            Category(side=side, column=column, values=values, mode="exclude", include_nulls=include_nulls)
+        )
+
+    def between(
+        self,
+        column: str,
+        minimum: float | None = None,
+        maximum: float | None = None,
+        *,
+        side: Side = "product",
+        include_nulls: bool = False,
+    ) -> Self:
+        """Keep the rows whose number lies within bounds, both inclusive."""
+        return self.filter(
+            Numbers(side=side, column=column, minimum=minimum, maximum=maximum, include_nulls=include_nulls)
+        )
+
+    def top_products(self, percent: float = 80.0) -> Self:
+        """Keep the fewest products that make ``percent`` of the revenue."""
+        return self.filter(TopRevenue(side="product", percent=percent))
+
+    def top_buyers(self, percent: float = 80.0) -> Self:
+        """Keep the fewest buyers that make ``percent`` of the revenue."""
+        return self.filter(TopRevenue(side="buyer", percent=percent))
+
+    def min_purchases(self, *, buyers: int | None = None, products: int | None = None) -> Self:
+        """Keep buyers, and products, with at least so many rows."""
+        dataset = self
+        if buyers is not None:
+            dataset = dataset.filter(MinCount(side="buyer", count=buyers))
+        if products is not None:
+            dataset = dataset.filter(MinCount(side="product", count=products))
+        return dataset
+
+    def filter(self, new: Filter, *, allow_reuse: bool = False) -> Self:
+        """Add a filter; one of the same kind on the same column replaces the earlier.
+
+        Raises
+        ------
+        FilterConflict
+            A filter of another section uses the column already.
+        ConfigError
+            Unknown column, wrong type, or a role that the filter needs is not set.
+        """
+        column = getattr(new, "column", None)
+        if column is not None and self.known:
+            self._check_column(column, type(new).__name__.lower())
+        if isinstance(new, Dates) and self.known and self._type(new.column) not in TIME_TYPES:
+            raise self._error("dates.column", new.column, f"is {self._type(new.column)}, not a date or a time.")
+        if isinstance(new, TopRevenue | MinCount):
+            needed = ("user" if new.side == "buyer" else "product",) + (
+                ("revenue",) if isinstance(new, TopRevenue) else ()
+            )
+            for role in needed:
+                if getattr(self.role, role) is None:
+                    raise self._error(new.kind, new.side, f"needs the role {role!r}.", f"Set roles({role}=...) first.")
+        if column is not None and not allow_reuse:
+            for other in self.filters:
+                if getattr(other, "column", None) == column and other.section != new.section:
+                    raise FilterConflict(
+                        self._title(),
+                        [Problem(f"{new.section}.column", repr(column), f"is used by the {other.section} filter "
+                                 f"“{other}” already.", "Remove one, or pass allow_reuse=True.")],
+                    )  # fmt: skip
+        kept = [other for other in self.filters if _slot(other) != _slot(new)]
+        return self.changed(filters=(*kept, new))
+
+    def without_filter(self, number: int) -> Self:
+        """Remove filter #number, as ``summary`` counts them from 1."""
+        if not 1 <= number <= len(self.filters):
+            raise self._error("filter", number, f"there are {len(self.filters)} filters.")
+        return self.changed(filters=self.filters[: number - 1] + self.filters[number:])
+
+    def summary(self) -> list[str]:
+        """Return the numbered filters."""
+        return [f"Filter #{index}: {item}" for index, item in enumerate(self.filters, 1)]
+
+    # -- checking ----------------------------------------------------------------------------------
+
+    def problems(self) -> list[Problem]:
+        found = []
+        for role in ("user", "product", "timestamp"):
+            if getattr(self.role, role) is None:
+                found.append(Problem(f"roles.{role}", "None", "is not set.", f"Say which column: .roles({role}='…')."))
+        for role, column in self.role.items():
+            found += self._role_problems(role, column)
+        if self.role.revenue is None:
+            found.append(Problem("roles.revenue", "None", "is not set: no revenue metrics.", "", "warning"))
+        return found
+
+    def _role_problems(self, role: str, column: str) -> list[Problem]:
+        if not self.known:
+            return []
+        names = [item.name for item in self.output()]
+        if column not in names:
+            return [Problem(f"roles.{role}", repr(column), "is not a column.", nearest(column, names))]
+        kind = self._type(column)
+        if role == "timestamp" and kind not in TIME_TYPES:
+            return [Problem(f"roles.{role}", repr(column), f"is {kind}, not a date or a time.", "Load it as TIMESTAMP.")]
+        if role in ("revenue", "quantity") and kind not in NUMERIC_TYPES:
+            return [Problem(f"roles.{role}", repr(column), f"is {kind}, not a number.", "Load it as a number.")]
+        return []
+
+    def _type(self, column: str) -> ColumnType:
+        return next(item.type for item in self.output() if item.name == column)
+
+    def _check_column(self, column: str, where: str) -> None:
+        names = [item.name for item in self.output()]
+        if column not in names:
+            raise self._error(f"{where}.column", column, "is not a column.", nearest(column, names))
+
+    def _locate(self, column: str) -> tuple[str, str]:
+        sources = self.changed(selected=()).sources() if self.selected else self.sources()
+        if column in sources:
+            return sources[column]
+        alias, dot, plain = column.partition(".")
+        if dot and any(table.alias == alias for table in self.tables):
+            self._must_have(self.table(alias), plain, "column")
+            return alias, plain
+        raise self._error("column", column, "is not a column.", nearest(column, sources))
+
+    def _holder(self, column: str) -> str:
+        for table in self.tables:
+            if not table.columns or column in table.column_names:
+                return table.alias
+        names = [name for table in self.tables for name in table.column_names]
+        raise self._error("on", column, f"is not a column of {', '.join(self._alias_list())}.", nearest(column, names))
+
+    def _must_have(self, table: TableRef, column: str, field: str) -> None:
+        if table.columns and column not in table.column_names:
+            raise self._error(
+                field, column, f"is not a column of {table.alias!r}.", nearest(column, table.column_names)
+            )
+
+    def _alias_list(self) -> list[str]:
+        return [table.alias for table in self.tables]
+
+    def preview(self, limit: int = 10, seed: int = 0) -> Any:
+        """Show some rows; see ``Workspace.preview``."""
+        return context.current().preview(self, limit=limit, seed=seed)
+
+    def profile(self) -> Any:
+        """Count, in the warehouse; see ``Workspace.profile``."""
+        return context.current().profile(self)
+
+    def edit(self) -> Any:
+        """Open the schema builder on this dataset."""
+        return context.current().edit(self)
+
+    def _facts(self) -> dict[str, str]:
+        facts = {
+            "tables": ", ".join(self._alias_list()),
+            "joins": "; ".join(map(str, self.joins)),
+            "roles": ", ".join(f"{role}={column}" for role, column in self.role.items()),
+            "computed": ", ".join(f"{item.name} = {item.expression}" for item in self.computed),
+            "filters": "; ".join(map(str, self.filters)),
+        }
+        return {key: value for key, value in facts.items() if value} | super()._facts()
+
+
+def _slot(item: Filter) -> tuple[str, str, str]:
+    return item.kind, item.section, getattr(item, "column", "")
+
+
+def _reference(table: TableSchema | str, alias: str | None) -> TableRef:
+    if isinstance(table, str):
+        return TableRef(name=table, alias=alias or table)
+    return TableRef(name=table.name, alias=alias or table.name, columns=table.columns)
+
+
+def _pairs(on: Any) -> list[tuple[str, str]]:
+    if isinstance(on, str):
+        return [(on, on)]
+    if isinstance(on, Mapping):
+        return list(on.items())
+    items = list(on)
+    if isinstance(on, tuple) and len(items) == 2 and all(isinstance(item, str) for item in items):
+        return [(items[0], items[1])]
+    return [(item, item) if isinstance(item, str) else (item[0], item[1]) for item in items]

@@ -1,0 +1,1 @@
+"""Looking at data before training: profiles, joins, roles, previews, Pareto."""

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.widgets.lab.conftest import Notebook
+
+pytestmark = pytest.mark.browser
+
+CELLS = (
+    "from b2brecs.widgets import ParetoChart\nfrom tests.widgets import samples\n"
+    "chart = ParetoChart(samples.lines().top_products(80), samples.curve())\nchart",
+)
+
+
+def test_the_value_follows_the_page_and_the_page_the_value(notebook: Callable[[Sequence[str]], Notebook]) -> None:
+    lab = notebook(CELLS)
+    cells = lab.cells.count()
+    slider = lab.widget.get_by_label("Threshold", exact=True)
+    slider.press("ArrowRight")
+    slider.press("ArrowRight")
+    expect(lab.widget.get_by_label("Equivalent Python")).to_contain_text(".top_products(82)", timeout=20_000)
+    assert lab.python("print(chart.value.filters[-1].percent)") == "82.0"
+
+    field = lab.widget.get_by_label("Revenue share, percent")
+    lab.python("chart.value = samples.lines().top_products(55)")
+    expect(field).to_have_value("55", timeout=20_000)
+
+    slider.press("b")
+    slider.press("d")
+    slider.press("d")
+    slider.press("x")
+    lab.page.wait_for_timeout(500)
+    assert lab.cells.count() == cells
