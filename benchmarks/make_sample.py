@@ -29,6 +29,8 @@ def main(first: str, second: str, folder: str) -> None:
         sheet["invoice_date"] = pd.to_datetime(sheet["invoice_date"])
         sheet["customer_id"] = sheet["customer_id"].astype("Int64")
         sheet["quantity"] = sheet["quantity"].astype("int64")
+        # The conversion from the published workbooks wrote missing descriptions as this text.
+        sheet["description"] = sheet["description"].replace("nan", None)
         sheets.append(sheet)
     sheets[0] = sheets[0][sheets[0]["invoice_date"] < sheets[1]["invoice_date"].min()]
     lines = pd.concat(sheets, ignore_index=True)

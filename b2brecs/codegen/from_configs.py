@@ -99,7 +99,7 @@ def _input(key: str, column: str, item: transforms.Transform) -> Input | None:
     if isinstance(item, transforms.Scale):
         return context.Scale(key, column, item.method, item.log)
     if isinstance(item, transforms.Buckets):
-        return context.Buckets(key, column, item.count, item.boundaries, item.dim)
+        return context.Buckets(key, column, item.count, tuple(sorted(item.boundaries)), item.dim)
     if isinstance(item, transforms.Cycle):
         return context.Cycle(key, column, item.period)
     if isinstance(item, transforms.History):

@@ -9,6 +9,7 @@ refitted on training + validation. Two blends are kept: for all purchases, and f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,8 @@ CLIP = 5.0
 RIDGE = 3.0
 MIN_POSITIVES = 50
 MAX_USERS = 5_000
-FOLDS = 4
+FOLDS = 3
+MAX_ROWS = 120_000
 _K = 10
 
 
@@ -62,10 +64,6 @@ class Blend:
             return np.asarray(-column + 1e-6 * np.clip(tie, -100, 100))
         columns = [found.names.index(name) for name in self.names]
         return self.constant + _standard(found.features[:, columns], self.centre, self.scale) @ self.weights
-
-    def without(self, component: str) -> tuple[str, ...]:
-        """Return the feature names that do not come from one component."""
-        return tuple(name for name in self.names if not name.startswith(f"{component}: "))
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +117,8 @@ def fit(given: Sample, *, optional: str | None = None) -> Blend:
     """Fit a blend, or fall back on one component.
 
     Compared on the validation buyers, by the mean of recall@10 and nDCG@10: the blend of all features, the
-    blend without the component ``optional``, and each component alone. Blends are judged out of fold (4 folds
-    of buyers, position modulo 4). The best is used; with fewer than 50 purchased candidates only single
+    blend without the component ``optional``, and each component alone. Blends are judged out of fold (3 folds
+    of buyers, position modulo 3). The best is used; with fewer than 50 purchased candidates only single
     components are compared.
     """
     found = given.found
@@ -135,54 +133,54 @@ def fit(given: Sample, *, optional: str | None = None) -> Blend:
     best = max(scores, key=lambda name: scores[name])
     if best in choices:
         return _refit(given, choices[best], None, scores)
-    return _refit(given, found.names if enough else (), best, scores)
+    return _refit(given, (), best, scores)
 
 
-def fit_without(given: Sample, component: str, depth: int = 100) -> Blend:
-    """Fit the blend on candidates and features that owe nothing to one component, for comparison."""
-    names = tuple(name for name in given.found.names if not name.startswith(f"{component}: "))
-    return _refit(given, names, None, {}, keep=others(given.found, component, depth))
+def alone(component: str) -> Blend:
+    """Use one component by itself."""
+    return _refit(None, (), component, {})
 
 
-def others(found: Candidates, component: str, depth: int = 100) -> NDArray[np.bool_]:
-    """Which candidates stand in the list of some other component."""
-    ranks = [
-        found.features[:, place]
-        for place, name in enumerate(found.names)
-        if name.endswith(": rank") and not name.startswith(f"{component}: ")
-    ]
-    return np.min(ranks, axis=0) < np.float32(np.log(depth + 0.5))
+def without(found: Candidates, component: str, depth: int = 100) -> Candidates:
+    """Take a component out: its features, its list, and the candidates that only it named."""
+    mine = f"{component}: "
+    keep = [place for place, name in enumerate(found.names) if not name.startswith(mine)]
+    names = tuple(found.names[place] for place in keep)
+    ranks = [found.features[:, place] for place in keep if found.names[place].endswith(": rank")]
+    listed = np.min(ranks, axis=0) < np.float32(np.log(depth + 0.5))
+    lists = {name: value for name, value in found.lists.items() if name != component}
+    return Candidates(
+        found.users, found.row[listed], found.item[listed], found.features[listed][:, keep], names, lists
+    )
+
+
+def drop(given: Sample, component: str) -> Sample:
+    """Take a component out of a sample, to learn what it adds."""
+    found = without(given.found, component)
+    label = np.isin(found.row * given.truth.n_items + found.item, given.truth.keys)
+    return Sample(found, given.truth, label)
 
 
 def _refit(
-    given: Sample,
-    names: tuple[str, ...],
-    single: str | None,
-    validation: Mapping[str, float],
-    keep: NDArray[np.bool_] | None = None,
+    given: Sample | None, names: tuple[str, ...], single: str | None, validation: Mapping[str, float]
 ) -> Blend:
-    empty = np.zeros(0)
-    if not names:
+    if given is None or single is not None:
+        empty = np.zeros(0)
         return Blend((), empty, empty, empty, 0.0, single, dict(validation))
-    keep = np.ones(len(given.label), dtype=bool) if keep is None else keep
-    x = given.found.features[keep][:, [given.found.names.index(name) for name in names]]
-    centre, scale, weights, constant = _logistic(x, given.label[keep])
-    return Blend(names, centre, scale, weights, constant, single, dict(validation))
+    design = _Design(given, names)
+    beta = design.solve()
+    return Blend(names, design.centre, design.scale, beta[:-1], float(beta[-1]), None, dict(validation))
 
 
 def _out_of_fold(given: Sample, names: tuple[str, ...]) -> float:
-    found = given.found
-    columns = [found.names.index(name) for name in names]
-    x = found.features[:, columns]
-    fold = found.row % FOLDS
-    scores = np.zeros(len(fold))
+    design = _Design(given, names)
+    start = design.solve()
+    scores = np.zeros(len(given.label))
     for number in range(FOLDS):
-        inside = fold == number
-        if not given.label[~inside].any():
-            continue
-        centre, scale, weights, constant = _logistic(x[~inside], given.label[~inside])
-        scores[inside] = constant + _standard(x[inside], centre, scale) @ weights
-    return _quality(ranked(found, scores, _K), given.truth)
+        inside = given.found.row % FOLDS == number
+        if inside.any() and given.label[~inside].any():
+            scores[inside] = design.x[inside] @ design.solve(leave_out=inside, start=start)
+    return _quality(ranked(given.found, scores, _K), given.truth)
 
 
 def _quality(lists: NDArray[np.int32], truth: Truth) -> float:
@@ -194,35 +192,69 @@ def _standard(x: NDArray[Any], centre: Floats, scale: Floats) -> Floats:
     return np.clip((x - centre) / scale, -CLIP, CLIP)
 
 
-def _logistic(x: NDArray[np.float32], label: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats, float]:
-    """Ridge logistic regression by damped Newton steps (iteratively re-weighted least squares)."""
-    centre = x.mean(axis=0, dtype=np.float64)
-    scale = x.std(axis=0, dtype=np.float64) + 1e-9
-    design = np.column_stack([_standard(x, centre, scale), np.ones(len(x))])
-    ridge = np.full(design.shape[1], RIDGE)
-    ridge[-1] = 1e-9
-    y = label.astype(np.float64)
-    share = min(max(float(y.mean()), 1e-6), 1 - 1e-6)
-    beta = np.zeros(design.shape[1])
-    beta[-1] = np.log(share / (1 - share))
+class _Design:
+    """Standardised features with a constant, for ridge logistic regression by damped Newton steps.
 
-    def loss(b: Floats) -> float:
-        z = design @ b
-        return float(np.logaddexp(0.0, z).sum() - (y * z).sum() + 0.5 * (ridge * b * b).sum())
+    Of more than ``MAX_ROWS`` candidates all purchased ones and an even draw of the others are used; the
+    constant is corrected for it (King & Zeng 2001).
+    """
 
-    current = loss(beta)
+    def __init__(self, given: Sample, names: tuple[str, ...]) -> None:
+        x = given.found.features[:, [given.found.names.index(name) for name in names]]
+        self.centre: Floats = x.mean(axis=0, dtype=np.float64)
+        self.scale: Floats = x.std(axis=0, dtype=np.float64) + 1e-9
+        self.x = np.column_stack([_standard(x, self.centre, self.scale), np.ones(len(x))])
+        self.label = given.label
+        share = min(1.0, MAX_ROWS / len(x))
+        self.used = given.label | (np.random.default_rng(0).random(len(x)) < share)
+        self.offset = float(np.log((self.used & ~given.label).sum() / max((~given.label).sum(), 1) + 1e-12))
+
+    def solve(self, *, leave_out: NDArray[np.bool_] | None = None, start: Floats | None = None) -> Floats:
+        """Return the weights, the constant last."""
+        rows = self.used if leave_out is None else self.used & ~leave_out
+        x, y = self.x[rows], self.label[rows].astype(np.float64)
+        ridge = np.full(x.shape[1], RIDGE)
+        ridge[-1] = 1e-9
+        beta = np.zeros(x.shape[1])
+        if start is None:
+            share = min(max(float(y.mean()), 1e-6), 1 - 1e-6)
+            beta[-1] = np.log(share / (1 - share))
+        else:
+            beta[:] = start
+            beta[-1] += self.offset
+        with _one_thread():
+            beta = _newton(x, y, ridge, beta)
+        beta[-1] -= self.offset
+        return beta
+
+
+def _newton(x: Floats, y: Floats, ridge: Floats, beta: Floats) -> Floats:
+    def loss(b: Floats, z: Floats) -> float:
+        return float(np.logaddexp(0.0, z).sum() - y @ z + 0.5 * (ridge * b) @ b)
+
+    z = x @ beta
+    current = loss(beta, z)
     for _ in range(25):
-        p = 1.0 / (1.0 + np.exp(-np.clip(design @ beta, -30, 30)))
-        gradient = design.T @ (p - y) + ridge * beta
-        curvature = p * (1 - p)
-        hessian = (design * curvature[:, None]).T @ design
-        hessian[np.diag_indices_from(hessian)] += ridge
+        p = 1.0 / (1.0 + np.exp(-np.clip(z, -30, 30)))
+        gradient = x.T @ (p - y) + ridge * beta
+        hessian = (x * (p * (1 - p))[:, None]).T @ x
+        hessian[np.diag_indices_from(hessian)] += ridge + 1e-9
         step = np.linalg.solve(hessian, gradient)
+        move = x @ step
         size = 1.0
-        while size > 1e-3 and loss(beta - size * step) > current:
+        while size > 1e-3 and loss(beta - size * step, z - size * move) > current:
             size /= 2
-        beta = beta - size * step
-        previous, current = current, loss(beta)
-        if previous - current < 1e-7 * abs(previous):
+        beta, z = beta - size * step, z - size * move
+        previous, current = current, loss(beta, z)
+        if previous - current < 1e-6 * abs(previous):
             break
-    return centre, scale, beta[:-1], float(beta[-1])
+    return beta
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """On few cores, BLAS threads that wait for each other cost more than they give on narrow matrices."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return threadpool_limits(limits=1, user_api="blas")

@@ -1,8 +1,6 @@
 # mypy: ignore-errors
-# ruff: noqa: ANN001, ANN201
 """Checks of a finished pipeline, run inside the TFX environment: ``inside_tfx.py result.json question.json``."""
 
-import calendar
 import datetime as dt
 import decimal
 import glob
@@ -38,7 +36,7 @@ def calendar_differences(module):
     expected = {
         "hour": [m.hour / 24 for m in moments],
         "weekday": [m.weekday() / 7 for m in moments],
-        "day_of_month": [(m.day - 1) / calendar.monthrange(m.year, m.month)[1] for m in moments],
+        "day_of_month": [(m.day - 1) / 31 for m in moments],
         "month": [(m.month - 1) / 12 for m in moments],
         "quarter": [(m.month - 1) // 3 / 4 for m in moments],
     }

@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the marker."""
+    """Name the marker; let pytest-base-url declare its fixtures as it does."""
     config.addinivalue_line("markers", "browser: needs Chromium and the built bundles")
+    config.addinivalue_line("filterwarnings", "ignore:Session-scoped fixtures defined as instance methods")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pyarrow as pa
@@ -87,7 +87,7 @@ class BigQueryWarehouse:
 
     @property
     def dialect(self) -> str:
-        """sqlglot's name of the SQL it speaks."""
+        """Name of the SQL it speaks, as sqlglot has it."""
         return commits.DIALECT
 
     def tables(self) -> list[str]:
@@ -184,7 +184,7 @@ class BigQueryWarehouse:
             if self._done(standing.run if standing else None, state, expect, target):
                 self.drop(staged.name)
                 return self._count(target)
-        if mode == "merge":
+        if mode in ("merge", "replace"):
             commits.check_keys(staged.schema, keys)
         with self._explained(WRITE):
             statements = self._prepare(staged, mode, keys)
@@ -348,10 +348,8 @@ class BigQueryWarehouse:
         target = self._find(name)
         if target is None:
             made = bigquery.Table(self._reference(name), schema=[write_column(item) for item in staged.schema])
-            try:
+            with suppress(exceptions.Conflict):
                 self._open().create_table(made)
-            except exceptions.Conflict:
-                pass
             target = cast("TableSchema", self._find(name))
         if mode == "swap" and not commits.fits(staged.schema, target):
             self._run(commits.replacement(staged))
@@ -369,7 +367,8 @@ class BigQueryWarehouse:
             script = commits.script(statements, target, None)
             return self._patiently(lambda: self._run(script))[0]
         name = commits.state_table(state.key)
-        self._run(commits.create_state(name), [("key", "STRING", state.key)])
+        if expect is None:
+            self._run(commits.create_state(name), [("key", "STRING", state.key)])
         script = commits.script(statements, target, name)
         parameters: list[Parameter] = [
             ("run", "STRING", state.run),

@@ -5,7 +5,8 @@ one script, hence one job: nothing runs between its statements when the client d
 
 *merge* is DELETE and INSERT rather than MERGE: the same bytes are billed, a row replaced as a whole loses what
 the new one lacks, and a key that stands twice in the target stands once afterwards. *swap* is TRUNCATE and
-INSERT. Both leave the same table when they are run twice.
+INSERT, *replace* is the merge without its choice of the last row. All three leave the same table when they are
+run twice.
 
 Each job's state has a table of its own with exactly one row. BigQuery lets one transaction at a time change a
 table, so that of two runs of one job one is cancelled, while different jobs do not wait for each other.
@@ -151,13 +152,14 @@ def changes(staged: Staged, target: TableSchema, mode: CommitMode, keys: Sequenc
     rows = _rows(staged)
     into = sql(table(target.name))
     before: list[str] = []
+    pairs = [_key(staged.schema, target, name) for name in keys]
     if mode == "swap":
         before = [f"TRUNCATE TABLE {into}"]
-    elif mode == "merge":
-        pairs = [_key(staged.schema, target, name) for name in keys]
+    elif mode in ("merge", "replace"):
         same = [exp.EQ(this=_comparable(old, new, "t"), expression=_comparable(old, new, "s")) for old, new in pairs]
         matching = exp.select("1").from_(table(staged.name, "s")).where(exp.and_(*same))
         before = [sql(exp.Delete(this=table(target.name, "t"), where=exp.Where(this=exp.Exists(this=matching))))]
+    if mode == "merge":
         window = exp.Window(
             this=exp.RowNumber(),
             partition_by=[_comparable(old, new, None) for old, new in pairs],
@@ -182,19 +184,20 @@ def create_state(name: str) -> str:
 def script(statements: Sequence[str], target: str, state: str | None) -> str:
     """Put a commit together; it answers with the run whose state stood before, and the target's rows."""
     body = "".join(f"{statement};\n" for statement in statements)
-    answer = f"(SELECT COUNT(*) FROM {sql(table(target))}) AS `total`;"
+    answer = f"({sql(count_rows(target))}) AS `total`;"
     if state is None:
         return f"BEGIN TRANSACTION;\n{body}COMMIT TRANSACTION;\nSELECT CAST(NULL AS STRING) AS `standing`, {answer}"
-    where = sql(table(state))
+    standing = sql(exp.select(column("run")).from_(table(state)))
+    # Names are quoted by sqlglot, values are parameters.
     return (
-        "DECLARE standing STRING;\n"
+        "DECLARE standing STRING;\n"  # noqa: S608
         "BEGIN TRANSACTION;\n"
-        f"SET standing = (SELECT `run` FROM {where});\n"
+        f"SET standing = ({standing});\n"
         "IF standing IS DISTINCT FROM @expect OR standing IS NOT DISTINCT FROM @run THEN\n"
         "ROLLBACK TRANSACTION;\n"
         "ELSE\n"
         f"{body}"
-        f"UPDATE {where} SET `run` = @run, `watermark` = @watermark, `rows` = @rows, "
+        f"UPDATE {sql(table(state))} SET `run` = @run, `watermark` = @watermark, `rows` = @rows, "
         "`committed_at` = CURRENT_TIMESTAMP() WHERE TRUE;\n"
         "COMMIT TRANSACTION;\n"
         "END IF;\n"

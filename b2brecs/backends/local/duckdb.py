@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from b2brecs.backends.local.duckdb_file import STAGE, DuckDBFile, translated
 from b2brecs.backends.protocols import PRIVATE, CommitMode, Cost, LoadState, Staged
-from b2brecs.errors import LoadError, NotFound, WarehouseError, nearest
+from b2brecs.errors import LoadError, NotFound, WarehouseError, nearest, show
 from b2brecs.types import Column, TableSchema
 
 if TYPE_CHECKING:
@@ -162,8 +162,6 @@ class DuckDBWarehouse:
                 if failure is not None:
                     raise failure from None
                 raise
-            finally:
-                cursor.unregister(incoming)
         return Staged(name, schema, rows)
 
     def commit(
@@ -235,11 +233,10 @@ class DuckDBWarehouse:
         from b2brecs.backends.local import duckdb_sql as sql
 
         target = staged.schema.name
-        incoming = self._schema(cursor, staged.name)
+        incoming = self._schema(cursor, staged.name, target)
         if incoming is None:
             raise LoadError(f"the rows staged for {target!r} are gone: they were committed or dropped. Stage again.")
-        if mode in {"merge", "replace"}:
-            _check_keys(target, mode, keys, incoming.names)
+        keys = _keys(mode, keys, incoming) if mode in {"merge", "replace"} else ()
         standing = self._schema(cursor, target)
         twin = [name for name in self._file.names(cursor) if name.casefold() == target.casefold() and name != target]
         if twin:
@@ -254,7 +251,7 @@ class DuckDBWarehouse:
         else:
             into = self._widen(cursor, standing, incoming)
         rows = sql.rows_of(staged.name, incoming.names)
-        if mode in {"merge", "replace"}:
+        if keys:
             here = dict(zip(incoming.names, into, strict=True))
             self._file.run(cursor, sql.delete_matching(target, staged.name, [(here[key], key) for key in keys]))
         if mode == "merge":
@@ -297,7 +294,7 @@ class DuckDBWarehouse:
         found = self._file.run(cursor, _READ_STATE, (key,))
         return LoadState(*found[0]) if found else None
 
-    def _schema(self, cursor: duckdb.DuckDBPyConnection, table: str) -> TableSchema | None:
+    def _schema(self, cursor: duckdb.DuckDBPyConnection, table: str, shown_as: str | None = None) -> TableSchema | None:
         from b2brecs.backends.local import duckdb_sql as sql
 
         size = self._file.run(cursor, _ROWS, (table,))
@@ -307,7 +304,7 @@ class DuckDBWarehouse:
             Column(name, sql.column_type(kind) or "STRING", bool(nullable))
             for name, kind, nullable in self._file.run(cursor, _COLUMNS, (table,))
         )
-        return TableSchema(table, columns, rows=size[0][0])
+        return TableSchema(shown_as or table, columns, rows=size[0][0])
 
     def _bind(self, cursor: duckdb.DuckDBPyConnection, tree: exp.Expression) -> duckdb.DuckDBPyRelation:
         from sqlglot import exp
@@ -326,24 +323,38 @@ class DuckDBWarehouse:
 
 
 def _check_target(schema: TableSchema) -> None:
-    if schema.name.startswith(PRIVATE):
-        raise WarehouseError(f"{schema.name!r}: names that begin with {PRIVATE} are the library's own.")
-    if not schema.name or not schema.columns:
-        raise WarehouseError(f"table {schema.name!r} needs a name and at least one column.")
+    found: list[str] = []
     seen: dict[str, str] = {}
     for name in schema.names:
-        if name.casefold() in seen:
-            other = seen[name.casefold()]
-            raise WarehouseError(f"table {schema.name!r}: columns {other!r} and {name!r} differ in case at most.")
-        seen[name.casefold()] = name
+        folded = name.casefold()
+        if not name:
+            found.append("a column has no name.")
+        elif folded.startswith(PRIVATE):
+            found.append(f"column {show(name)}: names that begin with {PRIVATE} are the library's own.")
+        elif folded in seen:
+            found.append(f"columns {show(seen[folded])} and {show(name)} differ in case at most.")
+        seen[folded] = name
+    if not schema.columns:
+        found.append("a table needs at least one column.")
+    if not schema.name or schema.name.startswith(PRIVATE):
+        found.append(f"a table needs a name, which does not begin with {PRIVATE}.")
+    if found:
+        raise WarehouseError(f"table {show(schema.name)}: {' '.join(found)}")
 
 
-def _check_keys(target: str, mode: str, keys: Sequence[str], names: Sequence[str]) -> None:
+def _keys(mode: str, keys: Sequence[str], rows: TableSchema) -> list[str]:
+    """Return the keys as the rows spell them."""
     if not keys:
-        raise LoadError(f"table {target!r}: mode {mode!r} needs keys=[...].")
+        raise LoadError(f"table {rows.name!r}: mode {mode!r} needs keys=[...].")
+    known = {column.name.casefold(): column for column in rows}
     for key in keys:
-        if key not in names:
-            raise LoadError(f"table {target!r}: the key {key!r} is not among the rows' columns. {nearest(key, names)}")
+        found = known.get(key.casefold())
+        if found is None:
+            hint = nearest(key, rows.names)
+            raise LoadError(f"table {rows.name!r}: the key {key!r} is not among the rows' columns. {hint}")
+        if found.type == "JSON" or found.type.startswith("ARRAY<"):
+            raise LoadError(f"table {rows.name!r}: the key {key!r} is {found.type}, which does not compare.")
+    return [known[key.casefold()].name for key in keys]
 
 
 def _conform(batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:

@@ -8,7 +8,7 @@ from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlglot import ErrorLevel, exp
+from sqlglot import ErrorLevel, exp, parse_one
 
 from b2brecs.sql.arrow import arrow_type
 from b2brecs.types import COLUMN_TYPES, Column, ColumnType
@@ -102,9 +102,13 @@ def create(name: str, columns: Iterable[Column], *, replace: bool = False) -> ex
     return exp.Create(this=exp.Schema(this=table(name), expressions=definitions), kind="TABLE", replace=replace)
 
 
-def drop(name: str) -> exp.Drop:
+def drop(name: str) -> exp.Expression:
     """Return ``DROP TABLE IF EXISTS``."""
-    return exp.Drop(this=table(name), kind="TABLE", exists=True)
+    # Where the tree holds the table differs between sqlglot's versions.
+    tree = parse_one("DROP TABLE IF EXISTS placeholder", dialect="duckdb")
+    for found in tree.find_all(exp.Table):
+        found.replace(table(name))
+    return tree
 
 
 def rename(name: str, new: str) -> exp.Alter:

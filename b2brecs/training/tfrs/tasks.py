@@ -82,7 +82,7 @@ class SubBatchRetrieval(keras.layers.Layer, tfrs.tasks.base.Task):
         if self.remove_accidental_hits:
             states = tf.reshape(query_ids[:used], [count, size])
             same = tf.equal(ids[:, :, None], ids[:, None, :]) | tf.equal(states[:, :, None], states[:, None, :])
-            hits = tf.linalg.set_diag(tf.cast(same, logits.dtype), tf.zeros([count, size], logits.dtype))
-            logits -= 1e9 * hits
+            others = tf.logical_and(same, tf.logical_not(tf.eye(size, dtype=tf.bool)[None]))
+            logits = tf.where(others, tf.constant(-1e9, logits.dtype), logits)
         own = tf.linalg.diag_part(logits)
         return tf.reduce_mean(tf.reduce_logsumexp(logits, axis=2) - own)

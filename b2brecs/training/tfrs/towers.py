@@ -46,7 +46,7 @@ def embedding_tables(
             rows,
             width[key],
             embeddings_initializer=keras.initializers.RandomUniform(-0.05, 0.05, seed=seed + number),
-            name=f"{key[0]}_{key[1]}_table",
+            name=f"{key[0]}_table_{number}",
         )
         for number, (key, rows) in enumerate(sorted(size.items()))
     }

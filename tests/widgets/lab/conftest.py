@@ -79,17 +79,15 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 
 KERNEL = """async (code) => {
-  const { serviceManager, shell } = window.jupyterapp;
-  const model = shell.currentWidget.context.sessionContext.session.kernel.model;
-  const kernel = serviceManager.kernels.connectTo({ model });
+  const { kernel } = window.jupyterapp.shell.currentWidget.context.sessionContext.session;
   let text = "";
   const future = kernel.requestExecute({ code, store_history: false });
   future.onIOPub = (message) => {
     if (message.header.msg_type === "stream") text += message.content.text;
     if (message.header.msg_type === "error") text += message.content.evalue;
   };
-  await future.done;
-  kernel.dispose();
+  const late = new Promise((_, refuse) => setTimeout(refuse, 30000, new Error("the kernel does not answer")));
+  await Promise.race([future.done, late]);
   return text;
 }"""
 

@@ -258,7 +258,7 @@ def _stream(
 ) -> tuple[int, list[str]]:
     """Run a command, hand on its lines, and return its code and last lines."""
     tail: deque[str] = deque(maxlen=_TAIL)
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603  (our own interpreter, no shell)
         command,
         env=dict(env),
         cwd=cwd,
@@ -292,6 +292,10 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.kill()
 
 
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the environment from the command line."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="Make the TFX environment, unless it is there.")
@@ -303,7 +307,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"TFX environment is ready: {found.path}\n")
         return 0
     started = time.monotonic()
-    say: Log = (lambda _line: None) if options.quiet else (lambda line: print(line, file=sys.stderr, flush=True))
+    say: Log = (lambda _line: None) if options.quiet else _to_stderr
     try:
         made = ensure(options.path, on_progress=say)
     except B2BRecsError as error:

@@ -1,0 +1,1 @@
+"""Is this configuration any good? Quick tests, compared with simple baselines."""
