@@ -157,8 +157,8 @@ class Config(Value):
         return {"description": self.description} if self.description else {}
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{key}={value}" for key, value in self._facts().items())
-        return f"<{type(self).__name__} {self.name!r}{': ' + facts if facts else ''}>"
+        lines = [f"  {key}: {value}" for key, value in self._facts().items()]
+        return "\n".join([f"{type(self).__name__} {self.name!r}", *lines])
 
     __str__ = __repr__
 

@@ -175,7 +175,10 @@ class FeatureConfig(Config):
             listed = ", ".join(map(str, (*tower.features, *tower.crosses)))
             facts[f"{side} tower"] = f"{tower.width()} wide: {listed}" if listed else "empty"
         if self.skipped:
-            facts["left out"] = "; ".join(f"{column}: {reason}" for column, reason in self.skipped)
+            by_reason: dict[str, list[str]] = {}
+            for column, reason in self.skipped:
+                by_reason.setdefault(reason, []).append(column)
+            facts["left out"] = "; ".join(f"{', '.join(columns)} ({reason})" for reason, columns in by_reason.items())
         return facts | super()._facts()
 
 

@@ -30,7 +30,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) < 1 else f"{value:,.2f}"
+        return f"{value:.4f}" if 0 < abs(value) < 1 else f"{value:,.2f}".removesuffix(".00")
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)

@@ -165,16 +165,16 @@ class QuickTest:
         return self.result.recommender
 
     def split_report(self) -> Table:
-        """Return the parts of the split: rows, buyers, products, dates, and the share of rows of cold ones."""
+        """Return the parts of the split: lines, buyers, products and dates of each."""
         report = self.result.split.report
         parts = [report.train, report.val, report.test]
-        return Table(
-            "Split", ["part", "lines", "buyers", "products", "first day", "last day", "cold buyers %", "cold products %"],
-            [
-                [p.name, p.rows, p.users, p.items, str(p.first), str(p.last), round(100 * p.cold_users, 2), round(100 * p.cold_items, 2)]
-                for p in parts
-            ],
-        )  # fmt: skip
+        note = (
+            f"Of the test period's buyers {report.cold_users:.1%} have no line before it, "
+            f"of its products {report.cold_items:.1%}."
+        )
+        columns = ["part", "lines", "buyers", "products", "first day", "last day"]
+        values = [[p.name, p.rows, p.users, p.items, str(p.first), str(p.last)] for p in parts]
+        return Table("Split", columns, values, note=note)
 
     def recommend(
         self, buyer: Any, k: int = 10, *, new_only: bool = False, exclude: Iterable[Any] = ()

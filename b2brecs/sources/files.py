@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
 import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +44,8 @@ def table_name(path: Path) -> str:
 
 class FilesSource(Source[FilesSettings]):
     """Files below a folder; each pattern, file or sub-folder of one format is a table."""
+
+    _copies: tempfile.TemporaryDirectory[str] | None = None
 
     def test(self) -> str:
         found = self._files()
@@ -123,7 +129,7 @@ class FilesSource(Source[FilesSettings]):
 
         connection = duckdb.connect()
         connection.execute("SET TimeZone='UTC'")
-        paths: Any = [str(path) for path in files]
+        paths: Any = [str(path) for path in (files if kind != "csv" else self._utf8(files))]
         try:
             if kind == "parquet":
                 return connection.read_parquet(paths, union_by_name=True)
@@ -134,7 +140,6 @@ class FilesSource(Source[FilesSettings]):
                 paths,
                 header=self.settings.header,
                 sep="\t" if files[0].name.lower().endswith(".tsv") else self.settings.delimiter,
-                encoding=self.settings.encoding,
                 all_varchar=True,
                 quotechar='"',
                 escapechar='"',
@@ -143,6 +148,38 @@ class FilesSource(Source[FilesSettings]):
             )
         except duckdb.Error as error:
             raise self._failed(error) from None
+
+    def _utf8(self, files: list[Path]) -> list[Path]:
+        """Copy files of another encoding to UTF-8 ones, which is all that DuckDB reads by itself."""
+        try:
+            encoding = codecs.lookup(self.settings.encoding).name
+        except LookupError:
+            raise SourceError(self.settings.label(), f"there is no encoding {self.settings.encoding!r}.") from None
+        if encoding in ("utf-8", "ascii"):
+            return files
+        if self._copies is None:
+            self._copies = tempfile.TemporaryDirectory(prefix="b2brecs-")
+        copied = []
+        for number, path in enumerate(files):
+            target = Path(self._copies.name) / f"{number}-{table_name(path)}.csv"
+            if not target.exists():
+                read = gzip.open if path.name.lower().endswith(".gz") else open
+                try:
+                    with (
+                        read(path, "rt", encoding=encoding, newline="") as source,  # type: ignore[operator]
+                        target.open("w", encoding="utf-8", newline="") as sink,
+                    ):
+                        shutil.copyfileobj(source, sink)
+                except UnicodeDecodeError as error:
+                    raise SourceError(self.settings.label(), f"{path.name} is not {encoding}: {error.reason}.",
+                                      "Check encoding=.") from None  # fmt: skip
+            copied.append(target)
+        return copied
+
+    def close(self) -> None:
+        if self._copies is not None:
+            self._copies.cleanup()
+            self._copies = None
 
     def _failed(self, error: Exception) -> SourceError:
         return SourceError(self.settings.label(), str(error).splitlines()[0])

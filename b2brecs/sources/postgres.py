@@ -148,13 +148,17 @@ def _query(schema: str, table: TableSchema, native: dict[str, str], since: Since
     def column(name: str) -> exp.Column:
         return exp.column(exp.to_identifier(name, quoted=True))
 
+    def as_text(name: str) -> exp.Expression:
+        if native[name] == "inet":
+            # A cast would write the mask of a single host; format() writes what the server shows.
+            shown = exp.Anonymous(this="format", expressions=[exp.Literal.string("%s"), column(name)])
+            null = exp.Is(this=column(name), expression=exp.Null())
+            return exp.Case(ifs=[exp.If(this=null, true=exp.Null())], default=shown)
+        value = exp.cast(column(name), "numeric") if native[name] == "money" else column(name)
+        return exp.cast(value, "text")
+
     chosen = [
-        column(name)
-        if native[name] in _NATIVE
-        else exp.alias_(
-            exp.cast(exp.cast(column(name), "numeric") if native[name] == "money" else column(name), "text"),
-            exp.to_identifier(name, quoted=True),
-        )
+        column(name) if native[name] in _NATIVE else exp.alias_(as_text(name), exp.to_identifier(name, quoted=True))
         for name in table.names
     ]
     query = exp.select(*chosen).from_(

@@ -8,6 +8,7 @@ list of ``Popularity``.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -219,7 +220,9 @@ class ItemKNN:
 
         matrix = data.matrix(self.weight)
         model = CosineRecommender(K=self.neighbours, num_threads=1)
-        model.fit(matrix.astype(np.float64), show_progress=False)
+        with warnings.catch_warnings():  # implicit converts its own intermediate matrix and warns about it
+            warnings.simplefilter("ignore")
+            model.fit(matrix.astype(np.float64), show_progress=False)
         return HistoryScorer(matrix, model.similarity.tocsr().astype(np.float32))
 
 

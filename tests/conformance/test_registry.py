@@ -50,7 +50,9 @@ class TestRegistry:
         assert registry.get("features", "buyers", 1) == saved
         assert saved.references == (("dataset", "orders"), ("model", "m"))
 
-    @pytest.mark.parametrize("name", ["Größe 😀", "a b", "x'; DROP TABLE documents; --", "%", "_", "..", "__x__", "é" * 200])
+    @pytest.mark.parametrize(
+        "name", ["Größe 😀", "a b", "x'; DROP TABLE documents; --", "%", "_", "..", "__x__", "é" * 200]
+    )
     def test_any_name_is_a_name(self, registry: Registry, name: str) -> None:
         saved = save(registry, 1, None, name=name)
         assert registry.get("features", name) == saved
@@ -165,7 +167,7 @@ class TestRegistry:
         assert registry.list() == []
 
     def test_of_two_saves_at_once_one_wins(self, registry: Registry) -> None:
-        save(registry, 0, None)
+        save(registry, -1, None)
         outcomes: list[int | None] = []
         start = threading.Barrier(4)
 
@@ -179,7 +181,7 @@ class TestRegistry:
         together(work, 4)
         (winner,) = [size for size in outcomes if size is not None]
         assert len(outcomes) == 4
-        assert [item.data["size"] for item in registry.history("features", "buyers")] == [winner, 0]
+        assert [item.data["size"] for item in registry.history("features", "buyers")] == [winner, -1]
 
     def test_writers_that_try_again_lose_nothing(self, registry: Registry) -> None:
         save(registry, -1, None)

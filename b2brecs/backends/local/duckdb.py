@@ -99,6 +99,7 @@ class DuckDBWarehouse:
                 types = [str(kind) for kind in relation.types]
                 reader = relation.to_arrow_reader(_BATCH_ROWS)
                 schema = sql.result_schema(reader.schema, types)
+                self._file.lend(reader)
         except BaseException:
             cursor.close()
             raise
@@ -110,6 +111,7 @@ class DuckDBWarehouse:
             except (duckdb.Error, pa.ArrowException, OSError) as error:
                 raise WarehouseError(sql.short(error)) from None
             finally:
+                reader.close()
                 cursor.close()
 
         return pa.RecordBatchReader.from_batches(schema, rows())

@@ -16,6 +16,7 @@ from b2brecs.errors import WarehouseError
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
     from sqlglot import exp
 
 MEMORY = ":memory:"
@@ -53,6 +54,7 @@ class DuckDBFile:
         self._memory = memory
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
+        self._readers: weakref.WeakSet[pa.RecordBatchReader] = weakref.WeakSet()
         self._opening = threading.RLock()
 
     def run(
@@ -87,6 +89,10 @@ class DuckDBFile:
             self._cursors.add(cursor)
             return cursor
 
+    def lend(self, reader: pa.RecordBatchReader) -> None:
+        """Remember a result that is being read: it holds the file until it is closed."""
+        self._readers.add(reader)
+
     @contextlib.contextmanager
     def transaction(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
         """Do all of the body, or nothing."""
@@ -105,6 +111,8 @@ class DuckDBFile:
     def close(self) -> None:
         """Give the file back, ending reads that are under way."""
         with self._opening:
+            for reader in list(self._readers):
+                reader.close()
             for cursor in list(self._cursors):
                 cursor.close()
             if self._connection is not None:

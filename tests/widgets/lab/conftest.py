@@ -113,8 +113,8 @@ class Notebook:
         return str(self.page.evaluate(KERNEL, code)).strip()
 
     def command(self, name: str, **arguments: Any) -> None:
-        """Run a command of JupyterLab."""
-        self.page.evaluate("([name, args]) => window.jupyterapp.commands.execute(name, args)", [name, arguments])
+        """Start a command of JupyterLab; some end only when the user does something, so it is not waited for."""
+        self.page.evaluate("([name, args]) => void window.jupyterapp.commands.execute(name, args)", [name, arguments])
 
 
 @pytest.fixture
@@ -145,6 +145,7 @@ def notebook(lab: Lab, page: Page, request: pytest.FixtureRequest) -> Iterator[A
         idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")
         expect(idle).to_be_attached(timeout=60_000)
         opened.command("notebook:run-all-cells")
+        page.wait_for_timeout(15000); page.screenshot(path="/tmp/lab.png")
         expect(page.locator(".jp-InputPrompt").last).not_to_have_text("[ ]:", timeout=60_000)
         expect(idle).to_be_attached(timeout=60_000)
         return opened
