@@ -1,0 +1,1 @@
+"""Where a workspace keeps its tables, configurations, secrets and work."""

@@ -1,0 +1,1 @@
+"""Training: interactions, splits, baselines, two-tower, blend, leaderboard."""

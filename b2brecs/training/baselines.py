@@ -146,7 +146,7 @@ class Popularity:
 
     name: str = "popularity"
 
-    def fit(self, data: Interactions, as_of: int) -> Scorer:
+    def fit(self, data: Interactions, as_of: int) -> Scorer:  # noqa: ARG002 - the protocol's
         """Count distinct buyers."""
         return VectorScorer(buyers_per_item(data).astype(np.float32))
 
@@ -205,15 +205,15 @@ class ItemKNN:
     """Item-based nearest neighbours (Sarwar et al. 2001) by ``implicit.nearest_neighbours.CosineRecommender``.
 
     With X the buyer × product matrix (``weight``), the similarity of two products is the cosine of their
-    columns; each product keeps its ``neighbours`` most similar products, itself (similarity 1) included.
-    Score of product j for buyer u: Σ over i of x_ui · sim(i, j), over the kept pairs.
+    columns; each product keeps its ``neighbours`` most similar products, itself (similarity 1) included. Which
+    of several equally similar ones stays at the cut is implicit's choice. Score of product j for buyer u: Σ over i of x_ui · sim(i, j), over the kept pairs.
     """
 
     neighbours: int = 100
     weight: Weight = "binary"
     name: str = "item-kNN"
 
-    def fit(self, data: Interactions, as_of: int) -> Scorer:
+    def fit(self, data: Interactions, as_of: int) -> Scorer:  # noqa: ARG002 - the protocol's
         """Compute the neighbours with ``implicit``."""
         require("implicit", feature="the item-kNN baseline", extra="train")
         from implicit.nearest_neighbours import CosineRecommender
@@ -246,9 +246,9 @@ class EASE:
     max_items: int = 12_000
     name: str = "EASE"
 
-    def fit(self, data: Interactions, as_of: int) -> Scorer:
+    def fit(self, data: Interactions, as_of: int) -> Scorer:  # noqa: ARG002 - the protocol's
         """Invert the Gram matrix."""
-        from scipy.linalg import get_lapack_funcs
+        from scipy.linalg.lapack import spotrf, spotri
 
         matrix = data.matrix("binary")
         popular = buyers_per_item(data)
@@ -256,9 +256,8 @@ class EASE:
         part = matrix[:, kept]
         gram = np.asfortranarray((part.T @ part).toarray(), dtype=np.float32)
         gram[np.diag_indices_from(gram)] += np.float32(self.l2)
-        potrf, potri = get_lapack_funcs(("potrf", "potri"), (gram,))
-        factor, _ = potrf(gram, lower=False, overwrite_a=True)
-        inverse, _ = potri(factor, lower=False, overwrite_c=True)
+        factor, _ = spotrf(gram, lower=False, overwrite_a=True)
+        inverse, _ = spotri(factor, lower=False, overwrite_c=True)
         inverse = np.triu(inverse) + np.triu(inverse, 1).T
         weights = inverse / -np.diag(inverse)
         np.fill_diagonal(weights, 0.0)
@@ -281,11 +280,11 @@ class ALS:
     seed: int = 42
     name: str = "ALS"
 
-    def fit(self, data: Interactions, as_of: int) -> Scorer:
+    def fit(self, data: Interactions, as_of: int) -> Scorer:  # noqa: ARG002 - the protocol's
         """Alternate least squares with ``implicit``."""
         require("implicit", feature="the ALS baseline", extra="train")
         from implicit.als import AlternatingLeastSquares
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         with threadpool_limits(limits=1, user_api="blas"):
             model = AlternatingLeastSquares(

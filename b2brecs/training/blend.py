@@ -75,16 +75,12 @@ class Sample:
     label: NDArray[np.bool_]
 
 
-def sample(
-    truth: Truth, scorers: Mapping[str, Scorer], facts: Facts, *, new_only: bool, seed: int = 0
-) -> Sample:
+def sample(truth: Truth, scorers: Mapping[str, Scorer], facts: Facts, *, new_only: bool, seed: int = 0) -> Sample:
     """Collect the candidates of validation buyers (at most ``MAX_USERS``, drawn by the seed) and label them."""
     if len(truth.users) > MAX_USERS:
         chosen = np.sort(np.random.default_rng(seed).choice(len(truth.users), MAX_USERS, replace=False))
         truth = subset(truth, chosen)
-    parts = [
-        collect(users, scorers, facts, new_only=new_only) for users in batches(truth.users, facts.n_items)
-    ]
+    parts = [collect(users, scorers, facts, new_only=new_only) for users in batches(truth.users, facts.n_items)]
     offset = np.cumsum([0] + [len(part.users) for part in parts])
     found = Candidates(
         users=truth.users,
@@ -149,9 +145,7 @@ def without(found: Candidates, component: str, depth: int = 100) -> Candidates:
     ranks = [found.features[:, place] for place in keep if found.names[place].endswith(": rank")]
     listed = np.min(ranks, axis=0) < np.float32(np.log(depth + 0.5))
     lists = {name: value for name, value in found.lists.items() if name != component}
-    return Candidates(
-        found.users, found.row[listed], found.item[listed], found.features[listed][:, keep], names, lists
-    )
+    return Candidates(found.users, found.row[listed], found.item[listed], found.features[listed][:, keep], names, lists)
 
 
 def drop(given: Sample, component: str) -> Sample:
@@ -161,9 +155,7 @@ def drop(given: Sample, component: str) -> Sample:
     return Sample(found, given.truth, label)
 
 
-def _refit(
-    given: Sample | None, names: tuple[str, ...], single: str | None, validation: Mapping[str, float]
-) -> Blend:
+def _refit(given: Sample | None, names: tuple[str, ...], single: str | None, validation: Mapping[str, float]) -> Blend:
     if given is None or single is not None:
         empty = np.zeros(0)
         return Blend((), empty, empty, empty, 0.0, single, dict(validation))
@@ -254,7 +246,8 @@ def _newton(x: Floats, y: Floats, ridge: Floats, beta: Floats) -> Floats:
 def _one_thread() -> AbstractContextManager[Any]:
     """On few cores, BLAS threads that wait for each other cost more than they give on narrow matrices."""
     try:
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
     except ImportError:
         return nullcontext()
-    return threadpool_limits(limits=1, user_api="blas")
+    limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
+    return limits

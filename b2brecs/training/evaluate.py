@@ -84,12 +84,12 @@ class Leaderboard:
 
     def records(self, metrics: Sequence[str] = ("recall@10", "ndcg@10")) -> list[dict[str, object]]:
         """Return plain dictionaries, one for each row, for a table or a file."""
-        return [
-            {"model": row.name, "kind": row.kind}
-            | {f"{metric} {scope}": row.metrics(scope).get(metric) for scope in SCOPES for metric in metrics}
-            | {"seconds": round(row.seconds, 2)}
-            for row in self.rows
-        ]
+        records: list[dict[str, object]] = []
+        for row in self.rows:
+            record: dict[str, object] = {"model": row.name, "kind": row.kind}
+            record |= {f"{metric} {scope}": row.metrics(scope).get(metric) for scope in SCOPES for metric in metrics}
+            records.append(record | {"seconds": round(row.seconds, 2)})
+        return records
 
 
 @dataclass(eq=False)
@@ -132,11 +132,12 @@ def leaderboard(
     values: dict[Scope, dict[str, dict[str, Floats]]] = {scope: {} for scope in SCOPES}
     whole: dict[Scope, dict[str, dict[str, float]]] = {scope: {} for scope in SCOPES}
     for entry in entries:
-        for scope, lists, asked in (
-            ("all", entry.all, truth),
-            ("new", entry.new, truth_new),
-            ("mixed_new", entry.all[mixed], truth_new),
-        ):
+        measured_on: dict[Scope, tuple[Lists, Truth]] = {
+            "all": (entry.all, truth),
+            "new": (entry.new, truth_new),
+            "mixed_new": (entry.all[mixed], truth_new),
+        }
+        for scope, (lists, asked) in measured_on.items():
             measured = per_user(lists, asked, ks=ks, item_share=share) if len(asked.users) else {}
             values[scope][entry.name] = measured
             whole[scope][entry.name] = summarise(measured) | {
@@ -153,10 +154,7 @@ def leaderboard(
         if entry.kind != "baseline" and baselines:
             for scope in SCOPES:
                 own = values[scope][entry.name]
-                best = {
-                    metric: values[scope][max(baselines, key=lambda b, m=metric, s=scope: whole[s][b][m])][metric]  # type: ignore[misc]
-                    for metric in own
-                }
+                best = {metric: values[scope][_winner(baselines, whole[scope], metric)][metric] for metric in own}
                 against[scope] = _differences(own, best, samples, seed)
         rows.append(
             LeaderboardRow(
@@ -174,8 +172,7 @@ def leaderboard(
     names = {entry.name for entry in entries}
     if {RECOMMEND, ABLATION} <= names:
         effect = {
-            scope: _differences(values[scope][RECOMMEND], values[scope][ABLATION], samples, seed)
-            for scope in SCOPES
+            scope: _differences(values[scope][RECOMMEND], values[scope][ABLATION], samples, seed) for scope in SCOPES
         }
     shared = {
         "metrics_version": METRICS_VERSION,
@@ -185,6 +182,10 @@ def leaderboard(
         "bootstrap": {"samples": samples, "seed": seed, "level": 0.95},
     }
     return Leaderboard(tuple(rows), {**shared, **protocol}, effect)
+
+
+def _winner(names: Sequence[str], figures: Mapping[str, Mapping[str, float]], metric: str) -> str:
+    return max(names, key=lambda name: figures[name][metric])
 
 
 def _intervals(measured: Mapping[str, Floats], samples: int, seed: int) -> dict[str, tuple[float, float]]:
@@ -233,8 +234,9 @@ def _two_tower(board: Leaderboard, metric: str) -> str:
     alone = f"The two-tower alone reaches {_percent(tower.all[metric])}"
     alone += f" and, on new products, {_percent(tower.new[metric])}." if metric in tower.new else "."
     verdicts: dict[str, list[str]] = {}
-    for scope, words in (("all", "all purchases"), ("new", "new products")):
-        effect = board.two_tower_effect.get(scope, {})  # type: ignore[call-overload]
+    told_of: dict[Scope, str] = {"all": "all purchases", "new": "new products"}
+    for scope, words in told_of.items():
+        effect = board.two_tower_effect.get(scope, {})
         if metric not in effect:
             continue
         difference, low, high = effect[metric]

@@ -49,7 +49,9 @@ def states(data: Interactions, as_of: int, *, max_length: int = 50) -> States:
         last = max(last, int(day.max()) + 1)
     span = last + 1
     moment, line_moment = np.unique(
-        np.concatenate([data.user.astype(np.int64) * span + day, np.arange(data.n_users, dtype=np.int64) * span + last]),
+        np.concatenate(
+            [data.user.astype(np.int64) * span + day, np.arange(data.n_users, dtype=np.int64) * span + last]
+        ),
         return_inverse=True,
     )
     user = (moment // span).astype(np.int32)

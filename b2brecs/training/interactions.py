@@ -180,8 +180,8 @@ def from_arrays(
     keep = (user >= 0) & (item >= 0)
     dropped = int(n - keep.sum())
     if dropped:  # an id may have lost all its lines
-        user_ids, user = _encode(np.where(keep, np.asarray(users, dtype=object), None), timed)
-        item_ids, item = _encode(np.where(keep, np.asarray(items, dtype=object), None), timed)
+        user_ids, user = _only(user_ids, user, keep)
+        item_ids, item = _only(item_ids, item, keep)
     return Interactions(
         users=user_ids,
         items=item_ids,
@@ -210,15 +210,22 @@ def _encode(values: Iterable[Any], valid: BoolArray) -> tuple[Ids, IntArray]:
     return ids, codes
 
 
+def _only(ids: Ids, codes: IntArray, keep: BoolArray) -> tuple[Ids, IntArray]:
+    used, inverse = np.unique(codes[keep], return_inverse=True)
+    renumbered = np.full(len(codes), -1, dtype=np.int32)
+    renumbered[keep] = inverse
+    return ids[used], renumbered
+
+
 def _missing(value: Any) -> bool:
     try:
-        return value is None or bool(value != value)
+        return value is None or bool(value != value)  # noqa: PLR0124 - NaN
     except TypeError:  # pandas' NA compares to NA
         return True
 
 
 def _plain(value: Any) -> Any:
-    """A whole number that NULLs beside it turned into a float is a whole number again."""
+    """Undo that NULLs beside whole numbers turn them into floats."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -1,4 +1,4 @@
-"""Ranking metrics, one value for each buyer, and their bootstrap intervals.
+r"""Ranking metrics, one value for each buyer, and their bootstrap intervals.
 
 Version 1 of the definitions. Let ``T`` be the distinct products that a buyer bought in the test period,
 ``h_r`` be 1 when the product at rank r (from 1) of the buyer's list is in ``T``, and ``k`` the list length.
@@ -6,11 +6,11 @@ Version 1 of the definitions. Let ``T`` be the distinct products that a buyer bo
 ========== ====================================================================== ===========
 name       value for one buyer                                                     over buyers
 ========== ====================================================================== ===========
-recall@k   (Σ_{r≤k} h_r) / \\|T\\|                                                  mean
+recall@k   (Σ_{r≤k} h_r) / \|T\|                                                  mean
 hit@k      1 if any h_r = 1, r ≤ k, else 0                                         mean
-ndcg@k     Σ_{r≤k} h_r/log2(r+1)  /  Σ_{r≤min(\\|T\\|,k)} 1/log2(r+1)               mean
+ndcg@k     Σ_{r≤k} h_r/log2(r+1)  /  Σ_{r≤min(\|T\|,k)} 1/log2(r+1)               mean
 mrr@k      1/r of the first h_r = 1, r ≤ k, else 0                                 mean
-map@k      Σ_{r≤k} h_r · (Σ_{s≤r} h_s)/r  /  min(\\|T\\|,k)                         mean
+map@k      Σ_{r≤k} h_r · (Σ_{s≤r} h_s)/r  /  min(\|T\|,k)                         mean
 revenue@k  test revenue of the products of T among the first k / of all T          mean
 novelty@k  mean over the list of −log2(share of past buyers who bought the product) mean
 coverage@k distinct products in all lists / products that may be recommended       (one number)
@@ -79,7 +79,7 @@ def truth_of(test: Interactions, *, past: Interactions | None = None) -> Truth:
         who then have none are left out.
     """
     key, inverse = np.unique(test.user.astype(np.int64) * test.n_items + test.item, return_inverse=True)
-    revenue = np.bincount(inverse, weights=test.revenue, minlength=len(key))
+    revenue = np.bincount(inverse, weights=test.revenue, minlength=len(key)).astype(np.float64)
     if past is not None:
         known = np.unique(past.user.astype(np.int64) * past.n_items + past.item)
         fresh = ~np.isin(key, known, assume_unique=True)
@@ -185,9 +185,7 @@ def summarise(values: dict[str, Floats]) -> dict[str, float]:
     return {name: float(np.nanmean(v)) if np.isfinite(v).any() else float("nan") for name, v in values.items()}
 
 
-def bootstrap(
-    values: Floats, *, samples: int = 1000, seed: int = 0, level: float = 0.95
-) -> tuple[Floats, Floats]:
+def bootstrap(values: Floats, *, samples: int = 1000, seed: int = 0, level: float = 0.95) -> tuple[Floats, Floats]:
     """Percentile bootstrap interval (Efron 1979) of means over buyers, all columns on the same draws.
 
     Buyers are drawn with replacement ``samples`` times: how often each is drawn comes from

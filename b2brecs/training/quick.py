@@ -211,9 +211,7 @@ def fit_two_tower(
     return FactorScorer(trained.user_vectors, trained.item_vectors), trained.losses
 
 
-def _learn(
-    split: Split, fitted: Fitted, seed: int, tell: OnProgress
-) -> tuple[dict[str, Blend], dict[str, Blend]]:
+def _learn(split: Split, fitted: Fitted, seed: int, tell: OnProgress) -> tuple[dict[str, Blend], dict[str, Blend]]:
     """Learn both blends, and both without the two-tower for comparison."""
     blends: dict[str, Blend] = {}
     plain: dict[str, Blend] = {}

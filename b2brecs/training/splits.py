@@ -66,9 +66,7 @@ class Split:
         return self.past.sold()
 
 
-def strict_time(
-    data: Interactions, *, test_days: int = 28, val_days: int = 28, train_days: int | None = None
-) -> Split:
+def strict_time(data: Interactions, *, test_days: int = 28, val_days: int = 28, train_days: int | None = None) -> Split:
     """Split by calendar days (UTC), counted back from the last day in the data.
 
     Parameters
@@ -135,7 +133,9 @@ def _describe(name: str, part: Interactions) -> PartReport:
     )
 
 
-def _cold(codes: np.ndarray[tuple[int], np.dtype[np.int32]], known: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
+def _cold(
+    codes: np.ndarray[tuple[int], np.dtype[np.int32]], known: np.ndarray[tuple[int], np.dtype[np.bool_]]
+) -> float:
     return float(1.0 - known[np.unique(codes)].mean())
 
 

@@ -33,9 +33,10 @@ def test_serving_history_is_what_training_would_see_on_that_day() -> None:
         np.append(DATA.users[DATA.user], "a"), np.append(DATA.items[DATA.item], "y"), np.append(DATA.time, 5 * DAY)
     )
     later = states(longer, 9 * DAY, max_length=3)
-    assert later.bag[later.train_rows[-1]].tolist() == states(DATA, 5 * DAY, max_length=3).bag[
-        states(DATA, 5 * DAY, max_length=3).serve_rows[0]
-    ].tolist()
+    assert (
+        later.bag[later.train_rows[-1]].tolist()
+        == states(DATA, 5 * DAY, max_length=3).bag[states(DATA, 5 * DAY, max_length=3).serve_rows[0]].tolist()
+    )
 
 
 def test_unknown_products_and_buyers_share_the_last_row() -> None:

@@ -69,4 +69,4 @@ def test_bootstrap_repeats_itself_covers_the_mean_and_skips_nan() -> None:
     mean = np.nanmean(values, axis=0)
     assert (low < mean).all()
     assert (mean < high).all()
-    assert (high - low == pytest.approx(2 * 1.96 * 0.29 / np.sqrt(200), rel=0.25))
+    assert high - low == pytest.approx(2 * 1.96 * 0.29 / np.sqrt(200), rel=0.25)

@@ -355,9 +355,8 @@ class BigQueryWarehouse:
             self._run(commits.replacement(staged))
             return []
         commits.check_types(staged.schema, target)
-        for statement in (commits.additions(staged.schema, target), commits.relaxations(staged.schema, target)):
-            if statement:
-                self._run(statement)
+        for statement in (*commits.additions(staged.schema, target), *commits.relaxations(staged.schema, target)):
+            self._run(statement)
         return commits.changes(staged, target, mode, keys)
 
     def _commit(

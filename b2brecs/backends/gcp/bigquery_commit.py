@@ -117,23 +117,22 @@ def check_types(staged: TableSchema, target: TableSchema) -> None:
         )
 
 
-def additions(staged: TableSchema, target: TableSchema) -> str:
-    """Return the statement that adds the columns that the target lacks, or nothing."""
+def additions(staged: TableSchema, target: TableSchema) -> list[str]:
+    """Return the statement that adds the columns that the target lacks, if any."""
     new = [item for item in staged if find(target, item.name) is None]
     if not new:
-        return ""
+        return []
     actions = ", ".join(f"ADD COLUMN IF NOT EXISTS {sql(identifier(item.name))} {item.type}" for item in new)
-    return f"ALTER TABLE {sql(table(target.name))} {actions}"
+    return [f"ALTER TABLE {sql(table(target.name))} {actions}"]
 
 
-def relaxations(staged: TableSchema, target: TableSchema) -> str:
-    """Return the statement that allows NULL where the rows have, or are, none; or nothing."""
-    actions = [
-        f"ALTER COLUMN {sql(identifier(old.name))} DROP NOT NULL"
+def relaxations(staged: TableSchema, target: TableSchema) -> list[str]:
+    """Return the statements that allow NULL where the rows have, or are, none."""
+    return [
+        f"ALTER TABLE {sql(table(target.name))} ALTER COLUMN {sql(identifier(old.name))} DROP NOT NULL"
         for old in target
         if not old.nullable and ((new := find(staged, old.name)) is None or new.nullable)
     ]
-    return f"ALTER TABLE {sql(table(target.name))} {', '.join(actions)}" if actions else ""
 
 
 def replacement(staged: Staged) -> str:

@@ -88,7 +88,8 @@ class CloudScheduler:
     def list(self) -> list[Timetable]:
         """Return all timetables, by name."""
         with self._explained():
-            jobs = [job for job in self._open().list_jobs(parent=self._parent) if job.name.rsplit("/", 1)[1].startswith(_PREFIX)]
+            ours = f"{self._parent}/jobs/{_PREFIX}"
+            jobs = [job for job in self._open().list_jobs(parent=self._parent) if job.name.startswith(ours)]
         return sorted((_timetable(job) for job in jobs), key=lambda item: item.name)
 
     def pause(self, name: str, *, paused: bool = True) -> None:

@@ -11,7 +11,7 @@ import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
 
-class SubBatchRetrieval(keras.layers.Layer, tfrs.tasks.base.Task):
+class SubBatchRetrieval(keras.layers.Layer, tfrs.tasks.base.Task):  # type: ignore[misc]
     """Softmax cross-entropy of the bought product against the other products of its sub-batch, mean reduced.
 
     ``tfrs.tasks.Retrieval`` compares with the whole batch: its cost grows with the square of the batch. Here a

@@ -40,7 +40,9 @@ def embedding_tables(
             key = owner[side, spec.name]
             size[key] = max(size.get(key, 0), spec.rows)
             if width.setdefault(key, spec.width) != spec.width:
-                raise ValueError(f"inputs that share the table of {key[1]!r} differ in width: {spec.width}, {width[key]}")
+                raise ValueError(
+                    f"inputs that share the table of {key[1]!r} differ in width: {spec.width}, {width[key]}"
+                )
     tables = {
         key: keras.layers.Embedding(
             rows,
@@ -81,7 +83,7 @@ def realise(layer: Layer, *, seed: int, name: str) -> keras.layers.Layer:
     return keras.layers.LayerNormalization(epsilon=layer.epsilon, name=name)
 
 
-class Tower(keras.Model):
+class Tower(keras.Model):  # type: ignore[misc]
     """Concatenated inputs → layers → linear projection to ``embedding_dim`` → optional unit length.
 
     Parameters
@@ -136,9 +138,7 @@ class Tower(keras.Model):
         return total / tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1.0)
 
 
-def build_towers(
-    buyer: Sequence[InputSpec], product: Sequence[InputSpec], config: ModelConfig
-) -> tuple[Tower, Tower]:
+def build_towers(buyer: Sequence[InputSpec], product: Sequence[InputSpec], config: ModelConfig) -> tuple[Tower, Tower]:
     """Make both towers with their shared tables."""
     tables = embedding_tables(buyer, product, seed=config.seed)
 

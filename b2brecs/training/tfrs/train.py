@@ -33,7 +33,7 @@ _ENCODE_ROWS = 8_192
 OnEpoch = Callable[[int, int, dict[str, float]], None]
 
 
-class TwoTower(tfrs.Model):
+class TwoTower(tfrs.Model):  # type: ignore[misc]
     """Two towers and the retrieval task; the score of a pair is the dot product over the temperature."""
 
     def __init__(self, inputs: TowerInputs, config: ModelConfig) -> None:
@@ -117,7 +117,7 @@ def train(
 
     vector = tf.TensorSpec([None], tf.int32)
 
-    @tf.function(input_signature=[vector, vector, vector])
+    @tf.function(input_signature=[vector, vector, vector])  # type: ignore[untyped-decorator]
     def step(states: tf.Tensor, state_of: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         batch = {
             "buyer": {name: tf.gather(value, states) for name, value in buyer.items()},
@@ -165,9 +165,7 @@ def batches(
         yield states.astype(np.int32), state_of.astype(np.int32), item[part]
 
 
-def encode(
-    tower: keras.Model, side: SideInputs, rows: NDArray[np.integer[Any]] | None = None
-) -> NDArray[np.float32]:
+def encode(tower: keras.Model, side: SideInputs, rows: NDArray[np.integer[Any]] | None = None) -> NDArray[np.float32]:
     """Return the vectors of some rows of one side (all, when ``rows`` is None), without dropout."""
     chosen = np.arange(len(side)) if rows is None else np.asarray(rows)
     call = tf.function(lambda batch: tower(batch, training=False), reduce_retracing=True)

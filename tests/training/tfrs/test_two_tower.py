@@ -121,9 +121,7 @@ def test_loss_by_hand() -> None:
             for i in range(first, first + size):
                 logits = []
                 for j in range(first, first + size):
-                    score = float(query[i] @ tf.transpose(candidate)[:, j : j + 1]) if False else float(
-                        np.dot(query[i], candidate[j])
-                    ) / 0.5
+                    score = float(np.dot(query[i], candidate[j])) / 0.5
                     score -= np.log(probability[j]) if correct else 0.0
                     known = ids[i] == ids[j] or states[i] == states[j]
                     if i == j or not (remove and known):
@@ -134,9 +132,7 @@ def test_loss_by_hand() -> None:
         return float(np.mean(losses))
 
     for size, correct, remove in ((4, True, True), (2, False, True), (4, False, False)):
-        task = SubBatchRetrieval(
-            negatives=size - 1, temperature=0.5, log_q=correct, remove_accidental_hits=remove
-        )
+        task = SubBatchRetrieval(negatives=size - 1, temperature=0.5, log_q=correct, remove_accidental_hits=remove)
         loss = task(query, candidate, candidate_ids=ids, query_ids=states, sampling_probability=probability)
         assert float(loss) == pytest.approx(expected(size, correct=correct, remove=remove), rel=1e-5)
 

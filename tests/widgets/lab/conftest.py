@@ -92,6 +92,13 @@ KERNEL = """async (code) => {
 }"""
 
 
+# Before that, running a cell opens a dialog that asks for a kernel.
+READY = """() => {
+  const context = window.jupyterapp?.shell.currentWidget?.context?.sessionContext;
+  return context?.isReady && context.session?.kernel?.status === "idle";
+}"""
+
+
 class Notebook:
     """A notebook that is open in JupyterLab, its cells executed."""
 
@@ -143,9 +150,9 @@ def notebook(lab: Lab, page: Page, request: pytest.FixtureRequest) -> Iterator[A
         page.goto(f"{lab.url}/lab/tree/{name}?reset")
         opened = Notebook(page)
         idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")
+        page.wait_for_function(READY, timeout=60_000)
         expect(idle).to_be_attached(timeout=60_000)
         opened.command("notebook:run-all-cells")
-        page.wait_for_timeout(15000); page.screenshot(path="/tmp/lab.png")
         expect(page.locator(".jp-InputPrompt").last).not_to_have_text("[ ]:", timeout=60_000)
         expect(idle).to_be_attached(timeout=60_000)
         return opened

@@ -1,0 +1,198 @@
+// Draws the tables, and the lines between the joined columns.
+import { html, type Markup, when } from "../kit/html";
+import { problemList, python, toolbar } from "../kit/parts";
+import type { Session } from "../kit/sync";
+import {
+  type Column,
+  columnKey,
+  type Draft,
+  type Facts,
+  HOWS,
+  isJoined,
+  isSelected,
+  type Join,
+  layers,
+  ROLES,
+  type Role,
+  roleOf,
+  type Table,
+} from "./state";
+
+export type Builder = Session<Draft, Facts>;
+
+const ROLE_NAMES: Record<Role, string> = {
+  user: "Buyer",
+  product: "Product",
+  timestamp: "Time",
+  revenue: "Revenue",
+  quantity: "Quantity",
+};
+const FOLD_ABOVE = 30;
+const whole = new Intl.NumberFormat("en");
+
+function roleSelect(session: Builder, alias: string, column: Column): Markup {
+  const { draft, facts } = session;
+  const role = roleOf(draft, facts, [alias, column.name]);
+  const allowed = ROLES.filter((name) => facts.role_types[name]?.includes(column.type) ?? true);
+  return html`<select data-act="role" data-column="${columnKey(alias, column.name)}" class="role${role ? " set" : ""}"
+    aria-label="Role of ${alias}.${column.name}"${when(!isSelected(draft, [alias, column.name]), "disabled")}>
+    <option value="">–</option>
+    ${allowed.map((name) => html`<option value="${name}"${when(name === role, "selected")}>${ROLE_NAMES[name]}</option>`)}
+  </select>`;
+}
+
+function row(session: Builder, table: Table, column: Column): Markup {
+  const { draft } = session;
+  const joined = isJoined(draft, table.alias);
+  const key = columnKey(table.alias, column.name);
+  const tick = html`<input type="checkbox" data-act="tick" data-column="${key}"
+    aria-label="Select ${table.alias}.${column.name}"${when(isSelected(draft, [table.alias, column.name]), "checked")}/>`;
+  return html`<li class="column" data-key="${key}" data-drop="${key}">
+    ${joined ? tick : html`<span></span>`}
+    <span class="name" role="button" tabindex="0" data-drag="${key}" title="${column.name}, ${column.type}: drag onto another table's column to join"
+      aria-label="${table.alias}.${column.name}, ${column.type}" aria-roledescription="draggable column">${column.name}</span>
+    <span class="type b2b-soft" title="${column.type}">${column.type.toLowerCase()}</span>
+    ${joined ? roleSelect(session, table.alias, column) : ""}
+  </li>`;
+}
+
+/** Return the columns that are shown: all, or of a wide table those in use. */
+function visible(session: Builder, table: Table): readonly Column[] {
+  const { draft, facts, view } = session;
+  const open = (view.open as Record<string, boolean> | undefined)?.[table.alias] ?? table.columns.length <= FOLD_ABOVE;
+  if (open) return table.columns;
+  const keys = new Set<string>();
+  for (const { left, right, on } of draft.joins) {
+    for (const [a, b] of on) {
+      if (left === table.alias) keys.add(a);
+      if (right === table.alias) keys.add(b);
+    }
+  }
+  const chosen = (name: string): boolean =>
+    keys.has(name) ||
+    roleOf(draft, facts, [table.alias, name]) !== null ||
+    (draft.selected.length > 0 && isSelected(draft, [table.alias, name]));
+  const shown = table.columns.filter((column) => chosen(column.name));
+  return shown.length > 0 ? shown : table.columns.slice(0, 8);
+}
+
+function card(session: Builder, table: Table): Markup {
+  const { draft, facts } = session;
+  const joined = isJoined(draft, table.alias);
+  const primary = draft.tables[0]?.alias === table.alias;
+  const rows = facts.rows[table.name];
+  const note = primary ? "first table" : joined ? "" : "not joined";
+  const shown = visible(session, table);
+  const hidden = table.columns.length - shown.length;
+  const fold =
+    table.columns.length > FOLD_ABOVE
+      ? html`<button type="button" class="fold b2b-soft" data-act="fold" data-alias="${table.alias}" data-open="${hidden > 0 ? "true" : "false"}">
+          ${hidden > 0 ? `Show ${hidden} more columns` : "Show fewer columns"}</button>`
+      : "";
+  return html`<section class="card${joined ? "" : " apart"}" data-key="card ${table.alias}" aria-label="Table ${table.alias}">
+    <header class="b2b-bar"><h4>${table.alias}</h4>
+      <span class="b2b-soft">${[rows === undefined ? "" : `${whole.format(rows)} rows`, note].filter(Boolean).join(" · ")}</span>
+      <span class="b2b-grow"></span>${
+        joined && !primary
+          ? html`<button type="button" class="b2b-icon" data-act="remove" data-alias="${table.alias}"
+          aria-label="Remove table ${table.alias}" title="Remove the table and what hangs on it">×</button>`
+          : ""
+      }
+    </header>
+    <ul>${shown.map((column) => row(session, table, column))}</ul>
+    ${table.columns.length === 0 ? html`<p class="b2b-soft empty">Columns are not known.</p>` : fold}
+  </section>`;
+}
+
+function joinCard(join: Join): Markup {
+  const [first] = join.on;
+  return html`<div class="join" data-key="join ${join.right}" data-join="${join.right}" role="group"
+    aria-label="Join of ${join.right} to ${join.left} on ${first?.[0] ?? ""} = ${first?.[1] ?? ""}">
+    <select data-act="how" data-alias="${join.right}" aria-label="Kind of join">
+      ${HOWS.map((how) => html`<option value="${how}"${when(how === join.how, "selected")}>${how}</option>`)}
+    </select>
+    <button type="button" class="b2b-icon" data-act="remove" data-alias="${join.right}"
+      aria-label="Remove the join of ${join.right}" title="Remove the join">×</button>
+  </div>`;
+}
+
+export function draw(session: Builder): Markup {
+  const { draft, facts } = session;
+  const byAlias = new Map(draft.tables.map((table) => [table.alias, table]));
+  const apart = facts.available.filter((table) => !isJoined(draft, table.alias));
+  const columns = facts.output.length;
+  const found = layers(draft).map(
+    (layer, index) => html`<div class="layer" data-key="layer ${index}">
+      ${layer.map((alias) => {
+        const table = byAlias.get(alias);
+        return table ? card(session, table) : "";
+      })}</div>`,
+  );
+  const rest =
+    apart.length > 0
+      ? html`<div class="layer" data-key="apart"><h4 class="b2b-soft">Drag a column here to join</h4>
+          ${apart.map((table) => card(session, table))}</div>`
+      : "";
+  return html`${toolbar(draft.name, `${draft.tables.length} tables, ${columns} columns`, session)}
+    <div class="canvas"><div class="board">
+      <svg class="lines" aria-hidden="true" data-own></svg>
+      ${found}${rest}
+      ${draft.joins.map(joinCard)}
+    </div></div>
+    ${problemList(session.problems)}${python(facts.code, session.fresh)}`;
+}
+
+interface End {
+  readonly left: number;
+  readonly right: number;
+  readonly y: number;
+}
+
+function end(board: HTMLElement, alias: string, column: string): End | null {
+  const scale = board.getBoundingClientRect();
+  const place = board.querySelector(`[data-drop="${CSS.escape(columnKey(alias, column))}"]`);
+  const whole = place?.closest(".card");
+  if (!place || !whole) return null;
+  const box = place.getBoundingClientRect();
+  const card = whole.getBoundingClientRect();
+  return { left: card.left - scale.left, right: card.right - scale.left, y: box.top + box.height / 2 - scale.top };
+}
+
+const PILL = 104;
+const ARROW = 8;
+
+/** Draw the lines in the gaps between the layers, and put each join's card on its first line. */
+export function drawLines(root: HTMLElement, session: Builder): void {
+  const board = root.querySelector<HTMLElement>(".board");
+  const svg = board?.querySelector<SVGSVGElement>(".lines");
+  if (!board || !svg) return;
+  const lanes = new Map<number, number>();
+  const paths: string[] = [];
+  for (const join of session.draft.joins) {
+    join.on.forEach(([a, b], index) => {
+      const from = end(board, join.left, a);
+      const to = end(board, join.right, b);
+      if (!from || !to) return;
+      const gap = Math.round(from.right);
+      const lane = lanes.get(gap) ?? 0;
+      lanes.set(gap, lane + 1);
+      const turn = from.right + 12 + (lane % 5) * 7;
+      const bend = Math.abs(to.y - from.y) < 1 ? "" : `H${turn}V${to.y}`;
+      const name = columnKey(join.right, String(index));
+      paths.push(
+        `<path data-line='${name.replace(/['<&]/g, "")}' d="M${from.right} ${from.y}${bend}H${to.left - 1}"/>` +
+          `<circle cx="${from.right}" cy="${from.y}" r="3.5"/>` +
+          `<path class="head" d="M${to.left - ARROW} ${to.y - 4.5}L${to.left - 1} ${to.y}L${to.left - ARROW} ${to.y + 4.5}Z"/>`,
+      );
+      const pill = index === 0 ? board.querySelector<HTMLElement>(`[data-join="${CSS.escape(join.right)}"]`) : null;
+      if (pill) {
+        pill.style.left = `${to.left - ARROW - 6 - PILL}px`;
+        pill.style.top = `${to.y - 14}px`;
+      }
+    });
+  }
+  svg.setAttribute("width", String(board.scrollWidth));
+  svg.setAttribute("height", String(board.scrollHeight));
+  const drawn = paths.join("");
+  if (svg.innerHTML !== drawn) svg.innerHTML = drawn;
+}
