@@ -72,14 +72,14 @@ class Warehouse(Protocol):
         """Columns and estimated rows of a table. Raises ``NotFound``."""
         ...
 
-    def query(self, tree: exp.Expression) -> pa.RecordBatchReader:
+    def query(self, tree: exp.Expr) -> pa.RecordBatchReader:
         """Run a query given as a tree and stream its rows.
 
         The reader is used to its end, or closed, before the next call. Raises ``WarehouseError``.
         """
         ...
 
-    def dry_run(self, tree: exp.Expression) -> Cost:
+    def dry_run(self, tree: exp.Expr) -> Cost:
         """Check a query and say what it would read, without running it. Raises ``WarehouseError``."""
         ...
 

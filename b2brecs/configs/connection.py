@@ -95,6 +95,9 @@ class Connection(Config):
     KIND: ClassVar[str] = "connection"
     source: SerializeAsAny[SourceSettings]
 
+    def __init__(self, name: str | None = None, /, **fields: Any) -> None:
+        super().__init__(name, **fields)
+
     @classmethod
     def files(
         cls,

@@ -93,6 +93,9 @@ class Dataset(Config):
     role: Roles = Roles()
     filters: tuple[Filter, ...] = ()
 
+    def __init__(self, name: str | None = None, /, **fields: Any) -> None:
+        super().__init__(name, **fields)
+
     @field_validator("tables", mode="after")
     @classmethod
     def _aliases_differ(cls, tables: tuple[TableRef, ...]) -> tuple[TableRef, ...]:
@@ -234,8 +237,8 @@ class Dataset(Config):
         ConfigError
             A column does not exist or has the wrong type for its role.
         """
-        given = {"user": user, "product": product, "timestamp": timestamp, "revenue": revenue, "quantity": quantity}
-        given = {role: column for role, column in given.items() if column is not None}
+        asked = {"user": user, "product": product, "timestamp": timestamp, "revenue": revenue, "quantity": quantity}
+        given = {role: column for role, column in asked.items() if column is not None}
         problems = []
         for role, column in given.items():
             problems += self._role_problems(role, column)

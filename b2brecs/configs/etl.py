@@ -78,6 +78,9 @@ class EtlJob(Config):
     connection: Text
     tables: tuple[TableLoad, ...] = ()
 
+    def __init__(self, name: str | None = None, /, **fields: Any) -> None:
+        super().__init__(name, **fields)
+
     @field_validator("connection", mode="before")
     @classmethod
     def _connection(cls, value: Any) -> Any:

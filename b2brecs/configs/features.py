@@ -41,6 +41,9 @@ class FeatureConfig(Config):
 
     COSMETIC: ClassVar[frozenset[str]] = frozenset({"name", "description", "skipped"})
 
+    def __init__(self, name: str | None = None, /, **fields: Any) -> None:
+        super().__init__(name, **fields)
+
     @classmethod
     def on(cls, dataset: Dataset, name: str | None = None) -> FeatureConfig:
         """Start an empty config on a dataset."""

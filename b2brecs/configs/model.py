@@ -50,6 +50,9 @@ class ModelConfig(Config):
     remove_accidental_hits: bool = True
     seed: int = 42
 
+    def __init__(self, name: str | None = None, /, **fields: Any) -> None:
+        super().__init__(name, **fields)
+
     @classmethod
     def preset(cls, preset: str = "standard", name: str | None = None) -> ModelConfig:
         """Start from a preset: minimal, compact, standard, deep, asymmetric or regularized.

@@ -57,4 +57,4 @@ class TowerFeatures(Value):
 
     def width(self) -> int:
         """Return the exact width of the tower's input."""
-        return sum(item.width() for item in (*self.features, *self.crosses))
+        return sum(feature.width() for feature in self.features) + sum(cross.width() for cross in self.crosses)

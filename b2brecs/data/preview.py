@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
 
@@ -20,7 +20,7 @@ def preview(
     warehouse: Warehouse, rows: exp.Query, columns: tuple[Column, ...], *, limit: int = 10, seed: int = 0
 ) -> pd.DataFrame:
     """Return up to 100 rows, chosen by a hash of their content and the seed."""
-    texts: list[exp.Expression] = [exp.Literal.string(str(seed))]
+    texts: list[exp.Expr] = [exp.Literal.string(str(seed))]
     for column in columns:
         if not column.type.startswith("ARRAY") and column.type not in ("JSON", "BYTES"):
             text = exp.Cast(this=name(column.name), to=exp.DataType.build("TEXT"))
@@ -32,4 +32,4 @@ def preview(
         .order_by(exp.Ordered(this=order, nulls_first=False))
         .limit(max(0, min(limit, MAX_ROWS)))
     )
-    return warehouse.query(tree).read_all().to_pandas()
+    return cast("pd.DataFrame", warehouse.query(tree).read_all().to_pandas())

@@ -64,7 +64,7 @@ class Profile:
 
 def profile(warehouse: Warehouse, rows: exp.Query, columns: tuple[Column, ...], title: str) -> Profile:
     """Profile the rows of a query, by one scan."""
-    items: list[exp.Expression] = [aliased(exp.Count(this=exp.Star()), "n")]
+    items: list[exp.Expr] = [aliased(exp.Count(this=exp.Star()), "n")]
     for index, column in enumerate(columns):
         items.append(aliased(exp.Count(this=name(column.name)), f"c{index}"))
         if column.type.startswith("ARRAY") or column.type == "JSON":

@@ -81,7 +81,7 @@ def now() -> dt.datetime:
 
 
 def run_job(
-    job: EtlJob, source: Source, warehouse: Warehouse, *, run: str | None = None, on_progress: OnProgress | None = None
+    job: EtlJob, source: Source[Any], warehouse: Warehouse, *, run: str | None = None, on_progress: OnProgress | None = None
 ) -> EtlResult:
     """Load every table of a job. A table that fails is reported; it leaves what stood before, and the rest go on."""
     run = run or uuid.uuid4().hex[:12]
@@ -99,7 +99,7 @@ def run_job(
 
 
 def load_table(
-    load: TableLoad, job: str, source: Source, warehouse: Warehouse, run: str, on_progress: OnProgress | None = None
+    load: TableLoad, job: str, source: Source[Any], warehouse: Warehouse, run: str, on_progress: OnProgress | None = None
 ) -> TableResult:
     """Load one table.
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from b2brecs.configs.dataset import Dataset
 from b2brecs.configs.features import FeatureConfig
 from b2brecs.configs.model import ModelConfig
 from b2brecs.configs.split import StrictTime
+from b2brecs.configs.tower import SIDES
 from b2brecs.display import Table
 from b2brecs.errors import ConfigError, Problem, nearest
 from b2brecs.sql.dataset import name, rows
@@ -120,8 +121,8 @@ class BoardView:
             )  # fmt: skip
         strong = frozenset(i for i, row in enumerate(ordered) if row.name == RECOMMEND)
         protocol = self.board.protocol
-        first, last = protocol["test"]  # type: ignore[misc]
-        subtitle = f"{protocol['test_buyers']:,} buyers, {protocol['products']:,} products, test {first} to {last}"
+        days = cast("list[str]", protocol["test"])
+        subtitle = f"{protocol['test_buyers']:,} buyers, {protocol['products']:,} products, test {days[0]} to {days[1]}"
         return Table("Leaderboard", columns, table_rows, strong, subtitle=subtitle)
 
     def __repr__(self) -> str:
@@ -277,13 +278,14 @@ def interactions(table: pa.Table, features: FeatureConfig) -> Interactions:
 
 def _plain(column: pa.ChunkedArray) -> list[Any]:
     kind = column.type
-    return (column if pa.types.is_integer(kind) else pc.cast(column, pa.string())).to_pylist()
+    values = column if pa.types.is_integer(kind) else pc.cast(column, pa.string())
+    return cast("list[Any]", values.to_pylist())
 
 
 def _read(dataset: Dataset, features: FeatureConfig, title: str | None, warehouse: Warehouse) -> pa.Table:
     wanted = [column for _, column in features.role.items()]
-    for side in ("buyer", "product"):
-        tower = features.tower(side)  # type: ignore[arg-type]
+    for side in SIDES:
+        tower = features.tower(side)
         wanted += [feature.column for feature in tower.features]
         wanted += [column for cross in tower.crosses for column in cross.columns]
     if title is not None:

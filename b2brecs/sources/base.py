@@ -6,7 +6,7 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from b2brecs.configs.connection import Connection, SourceSettings
 from b2brecs.configs.secrets import Secret
@@ -64,7 +64,7 @@ class Source(ABC, Generic[S]):
         """Give back what is held."""
 
 
-_ENGINES: dict[str, type[Source] | str] = {
+_ENGINES: dict[str, type[Source[Any]] | str] = {
     "files": "b2brecs.sources.files:FilesSource",
     "postgres": "b2brecs.sources.postgres:PostgresSource",
 }
@@ -83,7 +83,7 @@ def register_source(settings: type[S], source: type[Source[S]]) -> None:
     _ENGINES[settings.kind] = source
 
 
-def open_source(connection: Connection, read_secret: ReadSecret) -> Source:
+def open_source(connection: Connection, read_secret: ReadSecret) -> Source[Any]:
     """Open the source of a connection.
 
     Raises

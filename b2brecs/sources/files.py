@@ -166,7 +166,7 @@ class FilesSource(Source[FilesSettings]):
                 read = gzip.open if path.name.lower().endswith(".gz") else open
                 try:
                     with (
-                        read(path, "rt", encoding=encoding, newline="") as source,  # type: ignore[operator]
+                        read(path, "rt", encoding=encoding, newline="") as source,
                         target.open("w", encoding="utf-8", newline="") as sink,
                     ):
                         shutil.copyfileobj(source, sink)

@@ -51,7 +51,7 @@ def infer_types(relation: duckdb.DuckDBPyRelation, names: list[str]) -> dict[str
             aggregates.append(call("count_if", fits))
     if not measured:
         return found
-    counts = iter(relation.aggregate(aggregates).fetchall()[0])  # type: ignore[arg-type]
+    counts = iter(relation.aggregate(aggregates).fetchall()[0])
     for name in measured:
         total = next(counts)
         fitting = [target for target, _, _ in _TRIED if next(counts) == total]

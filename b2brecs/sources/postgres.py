@@ -148,7 +148,7 @@ def _query(schema: str, table: TableSchema, native: dict[str, str], since: Since
     def column(name: str) -> exp.Column:
         return exp.column(exp.to_identifier(name, quoted=True))
 
-    def as_text(name: str) -> exp.Expression:
+    def as_text(name: str) -> exp.Expr:
         if native[name] == "inet":
             # A cast would write the mask of a single host; format() writes what the server shows.
             shown = exp.Anonymous(this="format", expressions=[exp.Literal.string("%s"), column(name)])

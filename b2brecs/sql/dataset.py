@@ -28,7 +28,7 @@ def table(text: str, alias: str | None = None) -> exp.Table:
     )
 
 
-def aliased(node: exp.Expression, alias: str) -> exp.Alias:
+def aliased(node: exp.Expr, alias: str) -> exp.Alias:
     """Return an expression under a quoted alias."""
     return exp.Alias(this=node, alias=exp.to_identifier(alias, quoted=True))
 
@@ -81,16 +81,16 @@ def _computed(dataset: Dataset) -> exp.Select:
     return exp.select("*", *extra).from_(table("rows_joined"))
 
 
-def _expression(item: Computed, columns: list[str]) -> exp.Expression:
+def _expression(item: Computed, columns: list[str]) -> exp.Expr:
     return exp.Cast(this=parse(item.expression, columns, f"compute.{item.name}"), to=typed(item.type))
 
 
-def _dates(dataset: Dataset, each: Filter, here: str) -> exp.Expression | None:
+def _dates(dataset: Dataset, each: Filter, here: str) -> exp.Expr | None:
     if not isinstance(each, Dates):
         return None
     column = name(each.column)
     day = exp.Cast(this=column, to=exp.DataType.build("DATE"))
-    parts: list[exp.Expression] = []
+    parts: list[exp.Expr] = []
     if each.rolling_days is not None:
         latest = exp.select(exp.Max(this=column.copy())).from_(table(here))
         if each.end is not None:
@@ -106,24 +106,24 @@ def _dates(dataset: Dataset, each: Filter, here: str) -> exp.Expression | None:
     return exp.and_(*parts)
 
 
-def _date(value: object) -> exp.Expression:
+def _date(value: object) -> exp.Expr:
     return exp.Cast(this=exp.Literal.string(str(value)), to=exp.DataType.build("DATE"))
 
 
-def _row_filters(dataset: Dataset, each: Filter, here: str) -> exp.Expression | None:
+def _row_filters(dataset: Dataset, each: Filter, here: str) -> exp.Expr | None:
     del here
     if isinstance(each, Category):
         kind = next((item.type for item in dataset.output() if item.name == each.column), "STRING")
-        column: exp.Expression = name(each.column)
-        values: list[exp.Expression] = [exp.Literal.string(str(value)) for value in each.values]
+        column: exp.Expr = name(each.column)
+        values: list[exp.Expr] = [exp.Literal.string(str(value)) for value in each.values]
         if kind == "BOOL":
             values = [exp.Boolean(this=str(value).lower() in ("true", "1")) for value in each.values]
         elif kind != "STRING":
             column = exp.Cast(this=column, to=exp.DataType.build("TEXT"))
         inside = exp.In(this=column, expressions=values)
-        condition: exp.Expression = inside if each.mode == "include" else exp.Not(this=inside)
+        condition: exp.Expr = inside if each.mode == "include" else exp.Not(this=inside)
     elif isinstance(each, Numbers):
-        bounds: list[exp.Expression] = []
+        bounds: list[exp.Expr] = []
         if each.minimum is not None:
             bounds.append(exp.GTE(this=name(each.column), expression=_number(each.minimum)))
         if each.maximum is not None:
@@ -136,7 +136,7 @@ def _row_filters(dataset: Dataset, each: Filter, here: str) -> exp.Expression | 
     return exp.or_(null, condition) if each.include_nulls else exp.and_(exp.Not(this=null), condition)
 
 
-def _number(value: float) -> exp.Expression:
+def _number(value: float) -> exp.Expr:
     return exp.Literal.number(int(value)) if float(value).is_integer() else exp.Literal.number(repr(float(value)))
 
 

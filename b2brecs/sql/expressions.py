@@ -17,7 +17,7 @@ _ALLOWED = (
 )  # fmt: skip
 
 
-def parse(text: str, columns: list[str], field: str = "expression") -> exp.Expression:
+def parse(text: str, columns: list[str], field: str = "expression") -> exp.Expr:
     """Read an expression over output columns.
 
     Arithmetic, comparisons, CASE, CAST and a list of plain functions are taken; sub-queries and anything
@@ -33,7 +33,7 @@ def parse(text: str, columns: list[str], field: str = "expression") -> exp.Expre
         tree = sqlglot.parse_one(text, into=exp.Condition, dialect="duckdb")
     except SqlglotError:
         tree = None
-    if tree is None or not isinstance(tree, exp.Expression):
+    if tree is None or not isinstance(tree, exp.Expr):
         raise ConfigError.single(title, field, text, "does not read as an expression.", "Write it as quantity * price.")
     for node in tree.walk():
         if not isinstance(node, _ALLOWED):

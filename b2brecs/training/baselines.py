@@ -206,7 +206,8 @@ class ItemKNN:
 
     With X the buyer × product matrix (``weight``), the similarity of two products is the cosine of their
     columns; each product keeps its ``neighbours`` most similar products, itself (similarity 1) included. Which
-    of several equally similar ones stays at the cut is implicit's choice. Score of product j for buyer u: Σ over i of x_ui · sim(i, j), over the kept pairs.
+    of several equally similar ones stays at the cut is implicit's choice. Score of product j for buyer u: Σ over
+    i of x_ui · sim(i, j), over the kept pairs.
     """
 
     neighbours: int = 100

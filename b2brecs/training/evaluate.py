@@ -210,10 +210,8 @@ def sentences(board: Leaderboard, *, k: int = 10) -> str:
     """Say in plain words how ``recommend`` does, and what the two-tower adds and where it does not."""
     metric = f"recall@{k}"
     mine = board[RECOMMEND]
-    parts = [
-        f"Of what a buyer buys in the test period, recommend() has {_percent(mine.all[metric])} among {k} products"
-        f"{_versus(board, 'all', metric)}."
-    ]
+    found = f"recommend() has {_percent(mine.all[metric])} among {k} products"
+    parts = [f"Of what a buyer buys in the test period, {found}{_versus(board, 'all', metric)}."]
     if metric in mine.new:
         parts.append(
             f"Of products new to the buyer, with new_only=True, {_percent(mine.new[metric])}"

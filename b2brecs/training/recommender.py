@@ -105,7 +105,7 @@ class Recommender:
                 break
             if item in banned or str(self.items[item]) in out:
                 continue
-            result.append(self._explain(code, item, place_of.get(item), found, scores, new_only))
+            result.append(self._explain(code, item, place_of.get(item), found, scores, new_only=new_only))
         return result
 
     def lists(self, users: Codes, k: int = DEPTH, *, new_only: bool = False) -> NDArray[np.int32]:
@@ -131,7 +131,7 @@ class Recommender:
         return load(Path(folder))
 
     def _explain(
-        self, code: int, item: int, place: int | None, found: Candidates, scores: NDArray[Any], new_only: bool
+        self, code: int, item: int, place: int | None, found: Candidates, scores: NDArray[Any], *, new_only: bool
     ) -> Recommendation:
         product = self.items[item].item()
         blend = self.blends["new" if new_only else "all"]

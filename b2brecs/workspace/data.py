@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlglot import exp
 
@@ -82,7 +82,7 @@ class DataVerbs(ConfigVerbs):
 
     def to_pandas(self, noun: Dataset | str) -> pd.DataFrame:
         """Return all rows of a dataset (or, by name, of a table)."""
-        return self.home.warehouse.query(self._query(noun)[0]).read_all().to_pandas()
+        return cast("pd.DataFrame", self.home.warehouse.query(self._query(noun)[0]).read_all().to_pandas())
 
     def _query(self, noun: Dataset | str) -> tuple[exp.Query, Any, str]:
         if isinstance(noun, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from b2brecs.backends.protocols import RunRecord
 from b2brecs.configs.connection import Connection
@@ -31,7 +31,7 @@ class EtlVerbs(ConfigVerbs):
         """
         return self.open(connection).test()
 
-    def open(self, connection: Connection | str) -> Source:
+    def open(self, connection: Connection | str) -> Source[Any]:
         """Open a connection's source."""
         return open_source(as_config(Connection, connection, self), self.home.secrets.get)
 
@@ -50,7 +50,8 @@ class EtlVerbs(ConfigVerbs):
         reader = source.read(source.schema(table))
         batch = next(iter(reader), None)
         reader.close()
-        return (batch.slice(0, limit) if batch is not None else reader.schema.empty_table()).to_pandas()
+        rows = batch.slice(0, limit) if batch is not None else reader.schema.empty_table()
+        return cast("pd.DataFrame", rows.to_pandas())
 
     def run(self, job: EtlJob | str) -> EtlResult:
         """Run a job: load each of its tables. What fails leaves the table that stood before.

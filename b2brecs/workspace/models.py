@@ -63,10 +63,11 @@ class ModelVerbs(ConfigVerbs):
         model = as_config(ModelConfig, model, self)
         dataset = dataset if dataset is not None else self._saved(Dataset, features.dataset)
         run, started = uuid.uuid4().hex[:12], now()
-        error = ""
+        error = "interrupted"
+        found: QuickTest | None = None
         try:
             with progress("Quick test") as report:
-                test = run_quick_test(
+                found = run_quick_test(
                     dataset, features, model, self.home.warehouse,
                     split=split, product_name=product_name, seed=seed, on_progress=report,
                 )  # fmt: skip
@@ -74,14 +75,16 @@ class ModelVerbs(ConfigVerbs):
             error = str(failure)
             raise
         finally:
-            facts = {"features": features.content_hash, "model": model.content_hash, "dataset": dataset.content_hash}
-            if not error and "test" in locals():
-                facts["recommend"] = dict(test.result.leaderboard["recommend"].all)  # type: ignore[assignment]
-            status = "failed" if error or "test" not in locals() else "completed"
+            facts: dict[str, object] = {"features": features.content_hash, "model": model.content_hash, "dataset": dataset.content_hash}
+            if found is not None:
+                facts["recommend"], error = dict(found.result.leaderboard["recommend"].all), ""
             self.home.registry.log_run(
-                RunRecord(run, "quick_test", f"{features.name} × {model.name}", status, started, now(), error, facts)
-            )
-        return test
+                RunRecord(
+                    run, "quick_test", f"{features.name} × {model.name}", "failed" if error else "completed",
+                    started, now(), error, facts,
+                )
+            )  # fmt: skip
+        return found
 
     def save_model(self, test: QuickTest, name: str) -> Path:
         """Keep a quick test's recommender in the workspace's files, and return the folder."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -109,7 +109,7 @@ class BigQueryWarehouse:
             raise NotFound("table", table, self.tables(), where=f"dataset {self.dataset!r}")
         return found
 
-    def query(self, tree: exp.Expression) -> pa.RecordBatchReader:
+    def query(self, tree: exp.Expr) -> pa.RecordBatchReader:
         """Run a query given as a tree and stream its rows.
 
         Arrays come back empty where NULL was stored, since BigQuery keeps no NULL arrays.
@@ -125,7 +125,7 @@ class BigQueryWarehouse:
         schema = arrow_schema(read_column(field) for field in rows.schema)
         return pa.RecordBatchReader.from_batches(schema, self._batches(rows, schema))
 
-    def dry_run(self, tree: exp.Expression) -> Cost:
+    def dry_run(self, tree: exp.Expr) -> Cost:
         """Check a query and say what it would read, without running it.
 
         Raises
@@ -187,8 +187,14 @@ class BigQueryWarehouse:
         if mode in ("merge", "replace"):
             commits.check_keys(staged.schema, keys)
         with self._explained(WRITE):
-            statements = self._prepare(staged, mode, keys)
-            answer = self._commit(statements, target, state, expect)
+            made = self._make_target(staged)
+            try:
+                statements = self._prepare(staged, mode, keys)
+                answer = self._commit(statements, target, state, expect)
+            except Exception:
+                if made:
+                    self._run(commits.drop_if_empty(target))
+                raise
         if state is not None:
             self._done(answer["standing"], state, expect, target)
         self.drop(staged.name)
@@ -337,20 +343,26 @@ class BigQueryWarehouse:
             )
         return False
 
-    def _prepare(self, staged: Staged, mode: CommitMode, keys: Sequence[str]) -> list[str]:
-        """Bring the target's columns into line; return what is left to do in the transaction."""
+    def _make_target(self, staged: Staged) -> bool:
+        """Create an empty target where there is none; say whether it was done here."""
         from google.api_core import exceptions
         from google.cloud import bigquery
 
         name = staged.schema.name
         if self._find(staged.name) is None:
             raise LoadError(f"the rows staged for {name!r} are gone: they were committed or dropped. Stage again.")
-        target = self._find(name)
-        if target is None:
-            made = bigquery.Table(self._reference(name), schema=[write_column(item) for item in staged.schema])
-            with suppress(exceptions.Conflict):
-                self._open().create_table(made)
-            target = cast("TableSchema", self._find(name))
+        if self._find(name) is not None:
+            return False
+        empty = bigquery.Table(self._reference(name), schema=[write_column(item) for item in staged.schema])
+        try:
+            self._open().create_table(empty)
+        except exceptions.Conflict:
+            return False
+        return True
+
+    def _prepare(self, staged: Staged, mode: CommitMode, keys: Sequence[str]) -> list[str]:
+        """Bring the target's columns into line; return what is left to do in the transaction."""
+        target = self.schema(staged.schema.name)
         if mode == "swap" and not commits.fits(staged.schema, target):
             self._run(commits.replacement(staged))
             return []
@@ -385,4 +397,5 @@ class BigQueryWarehouse:
 
 
 def _cancelled(error: Exception) -> bool:
-    return "aborted due to concurrent update" in str(error)
+    # BigQuery's words, and those of local-bigquery.
+    return any(words in str(error) for words in ("aborted due to concurrent update", "Failed to commit DuckLake"))

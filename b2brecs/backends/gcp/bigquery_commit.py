@@ -33,12 +33,12 @@ DIALECT = "bigquery"
 _UNCOMPARABLE = ("ARRAY<", "JSON")
 
 
-def sql(tree: exp.Expression) -> str:
+def sql(tree: exp.Expr) -> str:
     """Write a tree as BigQuery's SQL with every name quoted."""
     return tree.sql(DIALECT, identify=True, comments=False, unsupported_level=ErrorLevel.RAISE)
 
 
-def query_text(tree: exp.Expression) -> str:
+def query_text(tree: exp.Expr) -> str:
     """Return a caller's query as SQL.
 
     Raises
@@ -170,6 +170,11 @@ def changes(staged: Staged, target: TableSchema, mode: CommitMode, keys: Sequenc
         expression=rows,
     )
     return [*before, sql(insert)]
+
+
+def drop_if_empty(name: str) -> str:
+    """Return the script that takes back a table that was made for a commit which then failed."""
+    return f"IF ({sql(count_rows(name))}) = 0 THEN DROP TABLE {sql(table(name))}; END IF"
 
 
 def create_state(name: str) -> str:

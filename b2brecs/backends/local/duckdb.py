@@ -85,7 +85,7 @@ class DuckDBWarehouse:
             raise NotFound("table", table, self.tables(), where="the warehouse")
         return found
 
-    def query(self, tree: exp.Expression) -> pa.RecordBatchReader:
+    def query(self, tree: exp.Expr) -> pa.RecordBatchReader:
         """Run a query given as a tree and stream its rows; see ``Warehouse.query``."""
         import duckdb
         import pyarrow as pa
@@ -116,7 +116,7 @@ class DuckDBWarehouse:
 
         return pa.RecordBatchReader.from_batches(schema, rows())
 
-    def dry_run(self, tree: exp.Expression) -> Cost:
+    def dry_run(self, tree: exp.Expr) -> Cost:
         """Check a query without running it. What it would read is not known, and costs nothing.
 
         Raises
@@ -308,7 +308,7 @@ class DuckDBWarehouse:
         )
         return TableSchema(shown_as or table, columns, rows=size[0][0])
 
-    def _bind(self, cursor: duckdb.DuckDBPyConnection, tree: exp.Expression) -> duckdb.DuckDBPyRelation:
+    def _bind(self, cursor: duckdb.DuckDBPyConnection, tree: exp.Expr) -> duckdb.DuckDBPyRelation:
         from sqlglot import exp
         from sqlglot.errors import SqlglotError
 

@@ -52,12 +52,12 @@ def column(name: str, of: str | None = None) -> exp.Column:
     return exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(of, quoted=True))
 
 
-def text(tree: exp.Expression) -> str:
+def text(tree: exp.Expr) -> str:
     """Return a tree as DuckDB's SQL, every identifier quoted."""
     return tree.sql(dialect="duckdb", identify=True, comments=False, unsupported_level=ErrorLevel.RAISE)
 
 
-def query_text(tree: exp.Expression) -> str:
+def query_text(tree: exp.Expr) -> str:
     """Return a caller's query as SQL; a bare NUMERIC is the warehouse's, not DuckDB's ``DECIMAL(18,3)``."""
 
     def widen(node: exp.Expression) -> exp.Expression:
@@ -105,7 +105,7 @@ def create(name: str, columns: Iterable[Column], *, replace: bool = False) -> ex
 def drop(name: str) -> exp.Expression:
     """Return ``DROP TABLE IF EXISTS``."""
     # Where the tree holds the table differs between sqlglot's versions.
-    tree = parse_one("DROP TABLE IF EXISTS placeholder", dialect="duckdb")
+    tree = cast("exp.Expression", parse_one("DROP TABLE IF EXISTS placeholder", dialect="duckdb"))
     for found in tree.find_all(exp.Table):
         found.replace(table(name))
     return tree

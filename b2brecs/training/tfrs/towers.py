@@ -119,7 +119,7 @@ class Tower(keras.Model):  # type: ignore[misc]
         )
         self.unit_length = config.normalize
 
-    def call(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
+    def call(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:  # noqa: FBT001 - Keras calls it so
         """Return vectors, float32[n, embedding_dim]; ``training`` reaches every layer."""
         x = tf.concat([self._input(spec, inputs[spec.name]) for spec in self.specs], axis=1)
         for layer in self.stack:

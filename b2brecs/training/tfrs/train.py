@@ -46,7 +46,7 @@ class TwoTower(tfrs.Model):  # type: ignore[misc]
             remove_accidental_hits=config.remove_accidental_hits,
         )
 
-    def compute_loss(self, inputs: Mapping[str, Any], training: bool = False) -> tf.Tensor:
+    def compute_loss(self, inputs: Mapping[str, Any], training: bool = False) -> tf.Tensor:  # noqa: FBT001, FBT002 - TFRS calls it so
         """Return the batch's loss; ``training`` reaches the towers, so dropout is active."""
         query = tf.gather(self.buyer_tower(inputs["buyer"], training=training), inputs["state_of"])
         candidate = self.product_tower(inputs["product"], training=training)
