@@ -1,8 +1,8 @@
 """b2brecs: from raw company data to a served B2B recommender, without leaving the notebook.
 
-    import b2brecs as b2b
+import b2brecs as b2b
 
-    ws = b2b.connect("local")
+ws = b2b.connect("local")
 """
 
 from __future__ import annotations

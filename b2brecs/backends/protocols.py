@@ -61,7 +61,7 @@ class Warehouse(Protocol):
 
     @property
     def dialect(self) -> str:
-        """sqlglot's name of the SQL it speaks."""
+        """Sqlglot's name of the SQL it speaks."""
         ...
 
     def tables(self) -> list[str]:

@@ -62,8 +62,10 @@ def local(path: Path | str | None, run: Run) -> Home:
     )
 
 
-def gcp(*, project: str, location: str, dataset: str = "b2brecs", bucket: str | None = None) -> Home:
-    """Open a home in a Google Cloud project.
+def gcp(
+    *, project: str, location: str, run: Run, dataset: str = "b2brecs", bucket: str | None = None
+) -> Home:
+    """Open a home in a Google Cloud project. Work runs in this process.
 
     Parameters
     ----------
@@ -73,6 +75,8 @@ def gcp(*, project: str, location: str, dataset: str = "b2brecs", bucket: str | 
         The BigQuery dataset that holds the tables.
     bucket
         The Cloud Storage bucket for files.
+    run
+        What the runner calls to do a task.
 
     Raises
     ------
@@ -81,7 +85,9 @@ def gcp(*, project: str, location: str, dataset: str = "b2brecs", bucket: str | 
     """
     backend = require("b2brecs.backends.gcp", feature="a Google Cloud workspace", extra="gcp")
     home = cast("Callable[..., Home]", backend.home)  # type: ignore[attr-defined]
-    return home(project=project, location=location, dataset=dataset, bucket=bucket)
+    from b2brecs.backends.local.process import ProcessRunner
+
+    return home(project=project, location=location, dataset=dataset, bucket=bucket, runner=ProcessRunner(run))
 
 
 def from_url(url: str, run: Run) -> Home:
@@ -106,7 +112,7 @@ def from_url(url: str, run: Run) -> Home:
     if scheme == "local":
         return local(rest or None, run)
     if scheme == "gcp":
-        return _from_gcp(url)
+        return _from_gcp(url, run)
     found = list(entry_points(group=GROUP, name=scheme))
     if found:
         return cast("Home", found[0].load()(url, run))
@@ -116,7 +122,7 @@ def from_url(url: str, run: Run) -> Home:
     )
 
 
-def _from_gcp(url: str) -> Home:
+def _from_gcp(url: str, run: Run) -> Home:
     parts = urlsplit(url)
     location = parts.path.strip("/")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -135,6 +141,7 @@ def _from_gcp(url: str) -> Home:
     return gcp(
         project=parts.netloc,
         location=location,
+        run=run,
         dataset=options.get("dataset", "b2brecs"),
         bucket=options.get("bucket"),
     )

@@ -359,7 +359,7 @@ def _call(name: str, args: Iterable[Any], kwargs: dict[str, Any], indent: str) -
     return f"{name}({lines}\n{indent})"
 
 
-def _literal(value: Any) -> str:  # noqa: PLR0911
+def _literal(value: Any) -> str:
     """Write a value as Python that gives it back."""
     match value:
         case Name():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,114 +20,15 @@ from b2brecs.configs.split import StrictTime
 from b2brecs.configs.tower import SIDES
 from b2brecs.display import Table
 from b2brecs.errors import ConfigError, Problem, nearest
+from b2brecs.experiments.board import BoardView
+from b2brecs.experiments.model import Model, Recommendations
 from b2brecs.sql.dataset import name, rows
 from b2brecs.training.configured import ConfiguredInputs
-from b2brecs.training.evaluate import RECOMMEND, Leaderboard
 from b2brecs.training.interactions import Interactions, from_arrays
 from b2brecs.training.quick import QuickResult, quick_test
-from b2brecs.training.recommender import Recommender
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _TITLES = ("product_name", "description", "title", "name", "item_description", "product")
-_SCOPES = {"all": "all purchases", "new": "new products"}
 Report = Callable[[str, int, int | None], None]
-
-
-@dataclass(frozen=True)
-class Recommendations:
-    """Products for one buyer, best first: id, name, score, reason."""
-
-    buyer: Any
-    items: tuple[dict[str, Any], ...]
-    new_only: bool = False
-
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the rows as a data frame."""
-        import pandas as pd
-
-        return pd.DataFrame(list(self.items))
-
-    def _table(self) -> Table:
-        return Table(
-            f"{'New products' if self.new_only else 'Recommendations'} for buyer {self.buyer}",
-            ["#", "product", "name", "score", "why"],
-            [[i, str(r["product"]), r["name"] or "", round(r["score"], 4), r["reason"]] for i, r in enumerate(self.items, 1)],
-        )
-
-    def __repr__(self) -> str:
-        return str(self._table())
-
-    def _repr_html_(self) -> str:
-        return self._table().to_html()
-
-
-@dataclass(frozen=True)
-class BoardView:
-    """The leaderboard, shown: one row per model, the same test buyers for all."""
-
-    board: Leaderboard
-    k: int = 10
-
-    def to_pandas(self, metrics: Iterable[str] | None = None) -> pd.DataFrame:
-        """Return every metric of every model, one column per (metric, scope)."""
-        import pandas as pd
-
-        first = self.board.rows[0]
-        chosen = list(metrics) if metrics is not None else list(first.all)
-        return pd.DataFrame(self.board.records(chosen))
-
-    def plot(self, metric: str | None = None) -> Any:
-        """Draw a metric with its 95 % intervals, over all purchases and over new products, as an Altair chart."""
-        import altair as alt
-        import pandas as pd
-
-        chosen = metric or f"recall@{self.k}"
-        points = []
-        for row in self.board.rows:
-            for scope, title in _SCOPES.items():
-                values = row.metrics(scope)  # type: ignore[arg-type]
-                if chosen in values:
-                    low, high = row.intervals[scope].get(chosen, (values[chosen], values[chosen]))  # type: ignore[index]
-                    points.append(
-                        {"model": row.name, "kind": row.kind, "scope": title, chosen: values[chosen], "low": low, "high": high}
-                    )
-        base = alt.Chart(pd.DataFrame(points)).encode(y=alt.Y("model:N", sort="-x", title=None))
-        bars = base.mark_bar().encode(x=alt.X(f"{chosen}:Q"), color=alt.Color("kind:N", title=None))
-        lines = base.mark_rule().encode(x="low:Q", x2="high:Q")
-        return (bars + lines).properties(width=300, height=220).facet(alt.Column("scope:N", title=None))
-
-    def _table(self) -> Table:
-        recall, ndcg = f"recall@{self.k}", f"ndcg@{self.k}"
-        columns = ["model", f"{recall} all", "95 % interval", f"{ndcg} all", f"revenue@{self.k}", f"{recall} new", f"{ndcg} new", "fit s"]
-        ordered = sorted(self.board.rows, key=lambda row: -row.all.get(recall, 0.0))
-        table_rows = []
-        for row in ordered:
-            low, high = row.intervals["all"].get(recall, (0.0, 0.0))
-            table_rows.append(
-                [
-                    row.name, row.all.get(recall), f"{low:.4f} – {high:.4f}", row.all.get(ndcg),
-                    row.all.get(f"revenue@{self.k}"), row.new.get(recall), row.new.get(ndcg), round(row.seconds, 1),
-                ]
-            )  # fmt: skip
-        strong = frozenset(i for i, row in enumerate(ordered) if row.name == RECOMMEND)
-        protocol = self.board.protocol
-        days = cast("list[str]", protocol["test"])
-        subtitle = f"{protocol['test_buyers']:,} buyers, {protocol['products']:,} products, test {days[0]} to {days[1]}"
-        return Table("Leaderboard", columns, table_rows, strong, subtitle=subtitle)
-
-    def __repr__(self) -> str:
-        return str(self._table())
-
-    def _repr_html_(self) -> str:
-        return self._table().to_html()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,12 +41,14 @@ class QuickTest:
         What was tested.
     summary
         In plain words: how ``recommend`` compares, what the two-tower adds and where it does not.
+    recommender
+        What was measured, fitted on all rows before the test period.
     """
 
     features: FeatureConfig
     model: ModelConfig
+    recommender: Model
     result: QuickResult
-    names: Mapping[str, str]
     facts: Mapping[str, Any]
 
     @property
@@ -159,11 +60,6 @@ class QuickTest:
     def summary(self) -> str:
         """What the figures say, in plain words."""
         return self.result.summary
-
-    @property
-    def recommender(self) -> Recommender:
-        """The recommender by itself, without product names."""
-        return self.result.recommender
 
     def split_report(self) -> Table:
         """Return the parts of the split: lines, buyers, products and dates of each."""
@@ -180,31 +76,8 @@ class QuickTest:
     def recommend(
         self, buyer: Any, k: int = 10, *, new_only: bool = False, exclude: Iterable[Any] = ()
     ) -> Recommendations:
-        """Recommend ``k`` products to a buyer, best first.
-
-        Parameters
-        ----------
-        buyer
-            Its id. One who is unknown, or never bought, gets what is popular, and the reason says so.
-        k
-            How many.
-        new_only
-            Leave out what the buyer bought before.
-        exclude
-            Product ids to leave out.
-        """
-        found = self.recommender.recommend(buyer, k, new_only=new_only, exclude=exclude)
-        items = tuple(
-            {"product": r.product, "name": self.names.get(str(r.product)), "score": r.score, "reason": r.reason, "code": r.code}
-            for r in found
-        )
-        return Recommendations(buyer, items, new_only)
-
-    def save(self, folder: str | Path) -> None:
-        """Write the recommender and the products' names into a folder; ``load_recommender`` reads them."""
-        target = Path(folder)
-        self.recommender.save(target)
-        (target / "names.json").write_text(json.dumps(dict(self.names), ensure_ascii=False), encoding="utf-8")
+        """Recommend products to a buyer; see ``Model.recommend``."""
+        return self.recommender.recommend(buyer, k, new_only=new_only, exclude=exclude)
 
     def __repr__(self) -> str:
         return f"{self.leaderboard!r}\n{self.summary}"
@@ -255,7 +128,7 @@ def run_quick_test(
         test_days=split.test_days, val_days=split.val_days, train_days=split.train_days,
     )  # fmt: skip
     facts = {"rows": table.num_rows, "lines": len(data), "without buyer, product or time": data.dropped}
-    return QuickTest(features, model, result, _names(table, features, title), facts)
+    return QuickTest(features, model, Model(result.recommender, _names(table, features, title)), result, facts)
 
 
 def interactions(table: pa.Table, features: FeatureConfig) -> Interactions:

@@ -90,6 +90,13 @@ def _structure(dataset: Dataset) -> list[Problem]:
             check(f"joins[{index}].on", join.right, there)
     for index, (alias, column) in enumerate(dataset.selected):
         check(f"selected[{index}]", alias, column)
+    if dataset.known and not found:
+        names = [column.name for column in dataset.output()]
+        for index, item in enumerate(dataset.filters):
+            column = getattr(item, "column", None)
+            if column is not None and column not in names:
+                found.append(Problem(f"filters[{index}].column", repr(column), "is not a column any more.",
+                                     f"Remove the filter first: .without_filter({index + 1})."))  # fmt: skip
     joined = [table.alias for table in dataset.tables[:1]] + [join.right for join in dataset.joins]
     if sorted(joined) != sorted(columns):
         found.append(Problem("joins", "", "each table but the first is joined once.", "Remove the join and drag again."))

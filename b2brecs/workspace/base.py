@@ -8,6 +8,8 @@ from typing import Any, Self
 from b2brecs import context, tasks
 from b2brecs.backends import resolve
 from b2brecs.backends.protocols import Home, TaskSpec
+from b2brecs.configs.dataset import Dataset
+from b2brecs.configs.filters import Side
 from b2brecs.display import Card
 from b2brecs.workspace.data import DataVerbs
 from b2brecs.workspace.etl import EtlVerbs
@@ -89,12 +91,11 @@ class Workspace(EtlVerbs, DataVerbs, ModelVerbs):
 
     def edit(self, noun: Any, *others: Any) -> Any:
         """Open the widget for a noun: the schema builder for a dataset, the tower designer for features and a model."""
-        from b2brecs.configs.dataset import Dataset
         from b2brecs.workspace.widgets import schema_builder, tower_designer
 
-        return schema_builder(noun) if isinstance(noun, Dataset) else tower_designer(self, noun, *others)
+        return schema_builder(self, noun) if isinstance(noun, Dataset) else tower_designer(noun, *others)
 
-    def pareto(self, dataset: Any, side: str = "product") -> Any:
+    def pareto(self, dataset: Dataset, side: Side = "product") -> Any:
         """Open the Pareto chart of a dataset's products (or buyers) by revenue."""
         from b2brecs.workspace.widgets import pareto_chart
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from b2brecs.backends.protocols import RunRecord
@@ -17,6 +16,7 @@ from b2brecs.etl.run import now
 from b2brecs.workspace.configs import ConfigVerbs, as_config
 
 if TYPE_CHECKING:
+    from b2brecs.experiments.model import Model
     from b2brecs.experiments.quick_test import QuickTest
 
 
@@ -86,8 +86,20 @@ class ModelVerbs(ConfigVerbs):
             )  # fmt: skip
         return found
 
-    def save_model(self, test: QuickTest, name: str) -> Path:
-        """Keep a quick test's recommender in the workspace's files, and return the folder."""
-        folder = Path(self.home.files) / "models" / name
-        test.save(folder)
-        return folder
+    def save_model(self, test: QuickTest, name: str) -> str:
+        """Keep a quick test's recommender in the workspace's files, and return its address."""
+        place = f"{self.home.files}/models/{name}"
+        test.recommender.save(place)
+        return place
+
+    def load_model(self, name: str) -> Model:
+        """Load a kept recommender; it needs no TensorFlow.
+
+        Raises
+        ------
+        NotFound
+            There is none of this name.
+        """
+        from b2brecs.experiments.model import Model
+
+        return Model.load(f"{self.home.files}/models/{name}")

@@ -180,10 +180,13 @@ class BigQueryWarehouse:
         """
         target = staged.schema.name
         if state is not None:
-            standing = self.state(state.key)
-            if self._done(standing.run if standing else None, state, expect, target):
+            found = self.state(state.key)
+            standing = found.run if found else None
+            if standing == state.run:
                 self.drop(staged.name)
                 return self._count(target)
+            if standing != expect:
+                raise commits.conflict(target, standing, expect)
         if mode in ("merge", "replace"):
             commits.check_keys(staged.schema, keys)
         with self._explained(WRITE):
@@ -195,8 +198,8 @@ class BigQueryWarehouse:
                 if made:
                     self._run(commits.drop_if_empty(target))
                 raise
-        if state is not None:
-            self._done(answer["standing"], state, expect, target)
+        if state is not None and not answer["done"] and answer["standing"] != state.run:
+            raise commits.conflict(target, answer["standing"], expect)
         self.drop(staged.name)
         return int(answer["total"])
 
@@ -332,17 +335,6 @@ class BigQueryWarehouse:
         key = constraints.primary_key.columns if constraints and constraints.primary_key else ()
         return TableSchema(table, columns, tuple(key), found.num_rows)
 
-    def _done(self, standing: str | None, state: LoadState, expect: str | None, target: str) -> bool:
-        """Say whether this commit happened before; raise when another did."""
-        if standing == state.run:
-            return True
-        if standing != expect:
-            raise LoadError(
-                f"table {target!r} was loaded by run {standing!r} since this run began (it built on {expect!r}); "
-                "nothing was changed. Run the job again."
-            )
-        return False
-
     def _make_target(self, staged: Staged) -> bool:
         """Create an empty target where there is none; say whether it was done here."""
         from google.api_core import exceptions
@@ -393,9 +385,4 @@ class BigQueryWarehouse:
         """Repeat a transaction that was cancelled for another one on the same table."""
         from google.api_core.retry import Retry
 
-        return Retry(predicate=_cancelled, initial=1.0, maximum=30.0, timeout=600.0)(act)()
-
-
-def _cancelled(error: Exception) -> bool:
-    # BigQuery's words, and those of local-bigquery.
-    return any(words in str(error) for words in ("aborted due to concurrent update", "Failed to commit DuckLake"))
+        return Retry(predicate=commits.cancelled, initial=1.0, maximum=30.0, timeout=600.0)(act)()

@@ -186,26 +186,40 @@ def create_state(name: str) -> str:
 
 
 def script(statements: Sequence[str], target: str, state: str | None) -> str:
-    """Put a commit together; it answers with the run whose state stood before, and the target's rows."""
+    """Put a commit together; it answers whether it was done, which run's state stands, and the target's rows."""
     body = "".join(f"{statement};\n" for statement in statements)
     answer = f"({sql(count_rows(target))}) AS `total`;"
     if state is None:
-        return f"BEGIN TRANSACTION;\n{body}COMMIT TRANSACTION;\nSELECT CAST(NULL AS STRING) AS `standing`, {answer}"
+        return f"BEGIN TRANSACTION;\n{body}COMMIT TRANSACTION;\nSELECT TRUE AS `done`, {answer}"
     standing = sql(exp.select(column("run")).from_(table(state)))
     # Names are quoted by sqlglot, values are parameters.
     return (
-        "DECLARE standing STRING;\n"  # noqa: S608
+        "DECLARE _b2b_standing STRING;\nDECLARE _b2b_done BOOL DEFAULT FALSE;\n"  # noqa: S608
         "BEGIN TRANSACTION;\n"
-        f"SET standing = ({standing});\n"
-        "IF standing IS DISTINCT FROM @expect OR standing IS NOT DISTINCT FROM @run THEN\n"
+        f"SET _b2b_standing = ({standing});\n"
+        "IF _b2b_standing IS DISTINCT FROM @expect OR _b2b_standing IS NOT DISTINCT FROM @run THEN\n"
         "ROLLBACK TRANSACTION;\n"
         "ELSE\n"
         f"{body}"
         f"UPDATE {sql(table(state))} SET `run` = @run, `watermark` = @watermark, `rows` = @rows, "
         "`committed_at` = CURRENT_TIMESTAMP() WHERE TRUE;\n"
         "COMMIT TRANSACTION;\n"
+        "SET _b2b_done = TRUE;\n"
         "END IF;\n"
-        f"SELECT standing AS `standing`, {answer}"
+        f"SELECT _b2b_done AS `done`, ({standing}) AS `standing`, {answer}"
+    )
+
+
+def cancelled(error: Exception) -> bool:
+    """Say whether a transaction gave way to another one on the same table: BigQuery's words, and local-bigquery's."""
+    return any(words in str(error) for words in ("aborted due to concurrent update", "Failed to commit DuckLake"))
+
+
+def conflict(target: str, standing: str | None, expect: str | None) -> LoadError:
+    """Return the error of a commit that another one preceded."""
+    return LoadError(
+        f"table {target!r} was loaded by run {standing!r} since this run began (it built on {expect!r}); "
+        "nothing was changed. Run the job again."
     )
 
 

@@ -63,7 +63,7 @@ class DuckDBWarehouse:
 
     @property
     def dialect(self) -> str:
-        """sqlglot's name of the SQL it speaks."""
+        """Sqlglot's name of the SQL it speaks."""
         return "duckdb"
 
     def tables(self) -> list[str]:

@@ -13,7 +13,7 @@ from b2brecs.backends.protocols import RunStatus, TaskSpec
 from b2brecs.errors import NotFound
 
 
-class TaskCancelled(Exception):  # noqa: N818
+class TaskCancelled(Exception):
     """Raised by ``Progress.check`` in a task that was asked to stop."""
 
 

@@ -4,7 +4,7 @@ import type { BaseFacts, Problem, Session } from "./sync";
 
 export function toolbar(title: string, subtitle: string, session: Session<unknown, BaseFacts>): Markup {
   return html`<header class="b2b-bar">
-    <h3>${title}</h3><span class="b2b-soft">${subtitle}</span><span class="b2b-grow"></span>
+    <p class="b2b-title">${title}</p><span class="b2b-soft">${subtitle}</span><span class="b2b-grow"></span>
     <button type="button" class="b2b-button" data-act="undo" title="Undo (Ctrl+Z)"${when(!session.canUndo, "disabled")}>Undo</button>
     <button type="button" class="b2b-button" data-act="redo" title="Redo (Ctrl+Shift+Z)"${when(!session.canRedo, "disabled")}>Redo</button>
   </header>`;
@@ -27,7 +27,7 @@ export function python(code: BaseFacts["code"], fresh: boolean): Markup {
       ? html``
       : html`<details><summary>Definitions it needs</summary><pre tabindex="0">${code.setup}</pre></details>`;
   return html`<section class="b2b-code" aria-label="Python"${when(!fresh, 'data-stale="true"')}>
-    <div class="b2b-bar"><h4>Python</h4><span class="b2b-grow"></span>
+    <div class="b2b-bar"><p class="b2b-subtitle">Python</p><span class="b2b-grow"></span>
     <button type="button" class="b2b-button" data-act="copy">Copy</button></div>
     <pre tabindex="0" aria-label="Equivalent Python">${code.chain}</pre>${setup}
   </section>`;

@@ -90,7 +90,7 @@ function card(session: Builder, table: Table): Markup {
           ${hidden > 0 ? `Show ${hidden} more columns` : "Show fewer columns"}</button>`
       : "";
   return html`<section class="card${joined ? "" : " apart"}" data-key="card ${table.alias}" aria-label="Table ${table.alias}">
-    <header class="b2b-bar"><h4>${table.alias}</h4>
+    <header class="b2b-bar"><p class="b2b-subtitle">${table.alias}</p>
       <span class="b2b-soft">${[rows === undefined ? "" : `${whole.format(rows)} rows`, note].filter(Boolean).join(" · ")}</span>
       <span class="b2b-grow"></span>${
         joined && !primary
@@ -130,7 +130,7 @@ export function draw(session: Builder): Markup {
   );
   const rest =
     apart.length > 0
-      ? html`<div class="layer" data-key="apart"><h4 class="b2b-soft">Drag a column here to join</h4>
+      ? html`<div class="layer" data-key="apart"><p class="b2b-subtitle b2b-soft">Drag a column here to join</p>
           ${apart.map((table) => card(session, table))}</div>`
       : "";
   return html`${toolbar(draft.name, `${draft.tables.length} tables, ${columns} columns`, session)}
