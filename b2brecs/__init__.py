@@ -56,7 +56,7 @@ _PLACES = {
 }
 _MODULES = ("errors", "sample")
 
-__all__ = ["__version__", *sorted(_PLACES), *_MODULES]
+__all__ = ["__version__", *sorted(_PLACES), *_MODULES]  # noqa: PLE0604 - all are text
 
 
 def __getattr__(name: str) -> Any:

@@ -158,11 +158,11 @@ class VersionConflict(B2BRecsError):
         super().__init__(kind, name, expected, actual)
 
     def __str__(self) -> str:
-        lines = [
-            f"{self.kind} {self.name!r} was saved by someone else: you started from version "
-            f"{self.expected}, the registry holds version {self.actual}. "
-            f"Load it, put your change on top, and save again."
-        ]
+        started = f"you started from version {self.expected}" if self.expected else "you did not start from it"
+        text = (
+            f"{self.kind} {self.name!r} was saved by someone else: the registry holds version {self.actual}, {started}."
+        )
+        lines = [f"{text} Load it, put your change on top, and save again."]
         lines += [f"  {path}: theirs {show(theirs)}, yours {show(mine)}" for path, theirs, mine in self.changes]
         return "\n".join(lines)
 

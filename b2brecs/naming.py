@@ -33,7 +33,7 @@ def sanitise(name: str) -> str:
 
 
 def sanitise_all(names: Iterable[str]) -> dict[str, str]:
-    """Sanitise a table's names, keeping them apart with ``_2``, ``_3``…
+    """Sanitise a table's names, keeping them apart with ``_2``, ``_3`` and so on.
 
     Returns the mapping original → new, in the given order.
 

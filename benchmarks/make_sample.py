@@ -42,15 +42,23 @@ def main(first: str, second: str, folder: str) -> None:
     lines = lines[lines["customer_id"].isin(chosen) | lines["invoice"].isin(anonymous)]
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
-    orders = lines.groupby("invoice", sort=True).agg(customer_id=("customer_id", "first"), invoice_date=("invoice_date", "min"))
+    orders = lines.groupby("invoice", sort=True).agg(
+        customer_id=("customer_id", "first"), invoice_date=("invoice_date", "min")
+    )
     orders.reset_index().to_csv(out / "orders.csv", index=False)
     named = lines.dropna(subset=["customer_id"])
     customers = named.groupby("customer_id", sort=True)["country"].agg(lambda s: s.mode().iloc[0])
     customers.reset_index().to_csv(out / "customers.csv", index=False)
-    titles = lines.dropna(subset=["description"]).groupby("stock_code", sort=True)["description"].agg(lambda s: s.mode().iloc[0].strip())
+    titles = (
+        lines.dropna(subset=["description"])
+        .groupby("stock_code", sort=True)["description"]
+        .agg(lambda s: s.mode().iloc[0].strip())
+    )
     titles.reset_index().to_csv(out / "products.csv", index=False)
     table = pa.Table.from_pandas(lines[["invoice", "stock_code", "quantity", "unit_price"]], preserve_index=False)
-    pq.write_table(table.replace_schema_metadata(None), out / "order_lines.parquet", compression="zstd", compression_level=19)
+    pq.write_table(
+        table.replace_schema_metadata(None), out / "order_lines.parquet", compression="zstd", compression_level=19
+    )
     print(f"{len(lines):,} lines, {len(orders):,} orders, {len(customers):,} customers, {len(titles):,} products")
 
 

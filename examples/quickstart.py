@@ -25,7 +25,9 @@ def main() -> None:
     sales = (
         ws.dataset("sales", "order_lines", "orders", "customers", "products")
         .compute("revenue", "quantity * unit_price")
-        .roles(user="customer_id", product="stock_code", timestamp="invoice_date", revenue="revenue", quantity="quantity")
+        .roles(
+            user="customer_id", product="stock_code", timestamp="invoice_date", revenue="revenue", quantity="quantity"
+        )
         .between("quantity", minimum=1)
         .drop("stock_code", *b2b.sample.SERVICE_CODES)
     )

@@ -27,7 +27,8 @@ if (process.argv.includes("--tests")) {
 } else {
   await build(widgets);
   for (const name of names) {
-    const bytes = statSync(join(widgets.outdir, `${name}.js`)).size + statSync(join(widgets.outdir, `${name}.css`)).size;
+    const bytes =
+      statSync(join(widgets.outdir, `${name}.js`)).size + statSync(join(widgets.outdir, `${name}.css`)).size;
     console.log(`${name}: ${(bytes / 1024).toFixed(1)} kB`);
     if (bytes > BUDGET) throw new Error(`${name} is ${bytes} bytes, over its budget of ${BUDGET}`);
   }

@@ -1,0 +1,1 @@
+"""The nouns: frozen, checked, equal by value; exactly what the registry stores."""

@@ -168,9 +168,7 @@ class Config(Value):
         return Card(type(self).__name__, self.name, self._facts(), self.problems()).to_html()
 
 
-def differences(
-    left: object, right: object, path: str = ""
-) -> Iterator[tuple[str, object, object]]:
+def differences(left: object, right: object, path: str = "") -> Iterator[tuple[str, object, object]]:
     """Walk two plain structures and yield (path, left, right) where they differ."""
     if isinstance(left, dict) and isinstance(right, dict):
         for key in dict.fromkeys([*left, *right]):

@@ -132,9 +132,9 @@ def _dataset_steps(dataset: Dataset, tables: dict[str, Any]) -> Iterator[Step]:
     if dataset.role.items():
         yield Step("roles", (), dict(dataset.role.items()))
     seen: list[Filter] = []
-    for item in dataset.filters:
-        yield _filter_step(item, seen)
-        seen.append(item)
+    for each in dataset.filters:
+        yield _filter_step(each, seen)
+        seen.append(each)
 
 
 def _join_arguments(join: Join, table: TableRef, so_far: Sequence[TableRef]) -> dict[str, Any]:
@@ -203,11 +203,15 @@ def _tables(tables: Sequence[TableRef]) -> tuple[dict[str, Any], list[str]]:
 
 def features_parts(features: FeatureConfig) -> Code:
     """Return the code of a feature configuration, its columns apart."""
-    columns = Name("columns", features.columns)
     given: dict[str, Any] = {"dataset": features.dataset}
     if features.columns:
-        given["columns"] = columns
-    given |= _unusual(features, {"role": Roles(), "skipped": (), "description": ""})
+        given["columns"] = Name("columns", features.columns)
+    if features.role.items():
+        given["role"] = Name("role", features.role)
+    if features.skipped:
+        given["skipped"] = Name("skipped", features.skipped)
+    if features.description:
+        given["description"] = features.description
     start = FeatureConfig(features.name, **{key: _value(item) for key, item in given.items()})
     chain = _replayed(start, lambda: _feature_steps(features), features)
     if chain is None:
@@ -220,9 +224,16 @@ def features_parts(features: FeatureConfig) -> Code:
              for arg in step.args[1:]}  # fmt: skip
     if kinds:
         imports.append(f"from {_OURS} import {', '.join(sorted(kinds))}")
+    definitions = [f"{item.name} = {_definition(item.value)}" for item in given.values() if isinstance(item, Name)]
     if features.columns:
-        imports += ["from b2brecs.types import Column", f"\ncolumns = {_literal(features.columns)}"]
+        imports.append("from b2brecs.types import Column")
+    if definitions:
+        imports += ["", *definitions]
     return Code("\n".join(imports), _chain("features", _call("FeatureConfig", (features.name,), given, ""), chain))
+
+
+def _definition(value: Any) -> str:
+    return _call("Roles", (), dict(value.items()), "") if isinstance(value, Roles) else _literal(value)
 
 
 def _feature_steps(features: FeatureConfig) -> Iterator[Step]:
@@ -266,7 +277,9 @@ def _cross_step(item: Cross) -> Step:
 
 def model_parts(model: ModelConfig) -> Code:
     """Return the code of a model."""
-    given = _unusual(model, {key: value for key, value in _defaults(ModelConfig).items() if not key.endswith("_layers")})
+    given = _unusual(
+        model, {key: value for key, value in _defaults(ModelConfig).items() if not key.endswith("_layers")}
+    )
     chain = _replayed(ModelConfig(model.name, **given), lambda: _model_steps(model), model)
     if chain is None:
         return _plain(model, "model")
@@ -347,7 +360,11 @@ def _chain(name: str, start: str, steps: Sequence[Step]) -> str:
 
 def _call(name: str, args: Iterable[Any], kwargs: dict[str, Any], indent: str) -> str:
     parts = [_literal(arg) for arg in args]
-    safe = {key: value for key, value in kwargs.items() if key.isidentifier() and key.isascii() and not keyword.iskeyword(key)}
+    safe = {
+        key: value
+        for key, value in kwargs.items()
+        if key.isidentifier() and key.isascii() and not keyword.iskeyword(key)
+    }
     parts += [f"{key}={_literal(value)}" for key, value in safe.items()]
     if len(safe) < len(kwargs):
         rest = {key: value for key, value in kwargs.items() if key not in safe}
@@ -380,7 +397,8 @@ def _literal(value: Any) -> str:
         case BaseModel():
             given = {key: getattr(value, key) for key in type(value).model_fields}
             usual = _defaults(type(value))
-            return _call(type(value).__name__, (), {k: v for k, v in given.items() if k not in usual or usual[k] != v}, "")
+            told = [f"{key}={_literal(item)}" for key, item in given.items() if key not in usual or usual[key] != item]
+            return f"{type(value).__name__}({', '.join(told)})"
         case TableSchema():
             return f"TableSchema({_literal(value.name)}, {_literal(value.columns)})"
         case Column():

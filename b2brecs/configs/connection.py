@@ -21,7 +21,7 @@ class SourceSettings(Member, family="source", entry_points="b2brecs.sources"):
     """Base of every kind of source's settings. A new kind subclasses it and sets ``kind``."""
 
     def identity(self) -> tuple[str, ...]:
-        """What makes two connections the same: host, database, user, or their like."""
+        """Return what makes two connections the same: host, database, user, or their like."""
         return (type(self).kind, self.to_json())
 
     def label(self) -> str:
@@ -121,9 +121,7 @@ class Connection(Config):
         delimiter, encoding, header
             How CSV files are written.
         """
-        source = FilesSettings(
-            path=path, tables=tables or (), delimiter=delimiter, encoding=encoding, header=header
-        )
+        source = FilesSettings(path=path, tables=tables or (), delimiter=delimiter, encoding=encoding, header=header)
         return cls(name, source=source, description=description)
 
     @classmethod

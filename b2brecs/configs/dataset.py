@@ -366,7 +366,9 @@ class Dataset(Config):
             return [Problem(f"roles.{role}", repr(column), "is not a column.", nearest(column, names))]
         kind = self._type(column)
         if role == "timestamp" and kind not in TIME_TYPES:
-            return [Problem(f"roles.{role}", repr(column), f"is {kind}, not a date or a time.", "Load it as TIMESTAMP.")]
+            return [
+                Problem(f"roles.{role}", repr(column), f"is {kind}, not a date or a time.", "Load it as TIMESTAMP.")
+            ]
         if role in ("revenue", "quantity") and kind not in NUMERIC_TYPES:
             return [Problem(f"roles.{role}", repr(column), f"is {kind}, not a number.", "Load it as a number.")]
         return []

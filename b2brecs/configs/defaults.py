@@ -53,7 +53,10 @@ def choose(dataset: Dataset, cardinality: Mapping[str, int]) -> Choice:
         missing = [name for name in ("user", "product") if getattr(role, name) is None]
         raise ConfigError(
             f"Dataset {dataset.name!r}",
-            [Problem(f"roles.{name}", "None", "is not set.", f"Set it: dataset.roles({name}='…').") for name in missing],
+            [
+                Problem(f"roles.{name}", "None", "is not set.", f"Set it: dataset.roles({name}='…').")
+                for name in missing
+            ],
         )
     owner, keys, sources = _owners(dataset), _join_columns(dataset), dataset.sources()
     dim = embedding_dim(cardinality.get(role.product, _UNKNOWN))

@@ -142,7 +142,9 @@ class FeatureConfig(Config):
             key = getattr(self.role, role)
             if not tower.features:
                 found.append(
-                    Problem(side, "()", f"the {side} tower is empty.", f"Add its id: .{side}.{method}({show(key or '…')}).")
+                    Problem(
+                        side, "()", f"the {side} tower is empty.", f"Add its id: .{side}.{method}({show(key or '…')})."
+                    )
                 )
             elif key and key not in {feature.column for feature in tower.features} and side == "product":
                 found.append(
@@ -215,27 +217,31 @@ class TowerCursor:
         return self.add(column, Embedding(dim=dim, min_frequency=min_frequency, oov_buckets=oov_buckets))
 
     def text(
-        self, column: str, *, dim: int = 16, vocabulary_size: int = 500_000, min_frequency: int = 1, oov_buckets: int = 1
+        self,
+        column: str,
+        *,
+        dim: int = 16,
+        vocabulary_size: int = 500_000,
+        min_frequency: int = 1,
+        oov_buckets: int = 1,
     ) -> TowerCursor:
         """Add a category, embedded by a vocabulary."""
         return self.add(
             column,
-            Embedding(
-                dim=dim, vocabulary_size=vocabulary_size, min_frequency=min_frequency, oov_buckets=oov_buckets
-            ),
+            Embedding(dim=dim, vocabulary_size=vocabulary_size, min_frequency=min_frequency, oov_buckets=oov_buckets),
         )
 
     def hashed(self, column: str, *, dim: int = 16, buckets: int = 5_000) -> TowerCursor:
         """Add a category of very many values, embedded by hash."""
         return self.add(column, Hashed(dim=dim, buckets=buckets))
 
-    def scale(self, column: str, *, method: Literal["z_score", "min_max"] = "z_score", log: bool = False) -> TowerCursor:
+    def scale(
+        self, column: str, *, method: Literal["z_score", "min_max"] = "z_score", log: bool = False
+    ) -> TowerCursor:
         """Add a number, scaled."""
         return self.add(column, Scale(method=method, log=log))
 
-    def buckets(
-        self, column: str, *, count: int = 10, boundaries: tuple[float, ...] = (), dim: int = 8
-    ) -> TowerCursor:
+    def buckets(self, column: str, *, count: int = 10, boundaries: tuple[float, ...] = (), dim: int = 8) -> TowerCursor:
         """Add a number, cut into buckets and embedded."""
         return self.add(column, Buckets(count=count, boundaries=boundaries, dim=dim))
 
@@ -279,4 +285,3 @@ class TowerCursor:
 
     def _repr_html_(self) -> str:
         return self.config._repr_html_()
-

@@ -41,7 +41,7 @@ class Dates(Value):
             raise ConfigError.single("Dates", "rolling_days", self.rolling_days,
                                      "a window is rolling or has a start, not both.", "Leave one out.")  # fmt: skip
         if self.start and self.end and self.start > self.end:
-            raise ConfigError.single("Dates", "start", str(self.start), f"the window ends before it begins ({self.end}).",
+            raise ConfigError.single("Dates", "start", str(self.start), f"is after the end ({self.end}).",
                                      "Exchange start and end.")  # fmt: skip
 
     def __str__(self) -> str:
@@ -89,7 +89,9 @@ class Numbers(Value):
 
     def model_post_init(self, _context: Any, /) -> None:
         if self.minimum is None and self.maximum is None:
-            raise ConfigError.single("Numbers", "minimum", None, "the range has no bound.", "Give minimum= or maximum=.")
+            raise ConfigError.single(
+                "Numbers", "minimum", None, "the range has no bound.", "Give minimum= or maximum=."
+            )
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ConfigError.single("Numbers", "minimum", self.minimum, f"is above the maximum ({self.maximum}).",
                                      "Exchange the two.")  # fmt: skip
@@ -137,4 +139,3 @@ class MinCount(Value):
 
 
 Filter = Annotated[Dates | Category | Numbers | TopRevenue | MinCount, Field(discriminator="kind")]
-

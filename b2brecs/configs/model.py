@@ -63,7 +63,9 @@ class ModelConfig(Config):
             There is no such preset.
         """
         if preset not in PRESETS:
-            raise ConfigError.single("ModelConfig", "preset", preset, "there is no such preset.", nearest(preset, PRESETS))
+            raise ConfigError.single(
+                "ModelConfig", "preset", preset, "there is no such preset.", nearest(preset, PRESETS)
+            )
         return cls(name or preset, **PRESETS[preset])
 
     @property

@@ -38,7 +38,8 @@ class ParetoCurve:
 
     Examples
     --------
-    >>> curve = ParetoCurve(2, 10.0, (CurvePoint(1, 50.0, 90.0), CurvePoint(2, 100.0, 100.0)), (0, *[1] * 90, *[2] * 10))
+    >>> points = (CurvePoint(1, 50.0, 90.0), CurvePoint(2, 100.0, 100.0))
+    >>> curve = ParetoCurve(2, 10.0, points, (0, *[1] * 90, *[2] * 10))
     >>> curve.counts_at[90], curve.counts_at[91]
     (1, 2)
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -54,7 +55,7 @@ class JoinSuggestions:
 
     items: tuple[JoinSuggestion, ...]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[JoinSuggestion]:
         return iter(self.items)
 
     def __len__(self) -> int:
@@ -68,7 +69,13 @@ class JoinSuggestions:
             "Joins found",
             ["join", "confidence", "match %", "rows per key", "reasons"],
             [
-                [str(s), round(s.confidence, 2), round(100 * s.match_rate, 1), round(s.fan_out, 2), "; ".join(s.reasons)]
+                [
+                    str(s),
+                    round(s.confidence, 2),
+                    round(100 * s.match_rate, 1),
+                    round(s.fan_out, 2),
+                    "; ".join(s.reasons),
+                ]
                 for s in self.items
             ],
         )
@@ -179,10 +186,9 @@ def _measure(
         .join(keys(right, b), on=exp.EQ(this=name("k", "l"), expression=name("k", "r")), join_type="LEFT")
     )
     row = warehouse.query(tree).read_all().to_pylist()[0]
-    sizes = (
-        exp.select(aliased(exp.Count(this=exp.Star()), "keys"), aliased(exp.Sum(this=name("n", "r")), "all_rows"))
-        .from_(keys(right, b))
-    )
+    sizes = exp.select(
+        aliased(exp.Count(this=exp.Star()), "keys"), aliased(exp.Sum(this=name("n", "r")), "all_rows")
+    ).from_(keys(right, b))
     size = warehouse.query(sizes).read_all().to_pylist()[0]
     if not row["distinct_left"] or not size["keys"]:
         return None

@@ -30,9 +30,7 @@ def pareto(warehouse: Warehouse, dataset: Dataset, side: Side = "product") -> Pa
         missing = role if key is None else "revenue"
         raise ConfigError.single(f"Dataset {dataset.name!r}", f"roles.{missing}", None, "is not set.",
                                  f"Set roles({missing}=…) first.")  # fmt: skip
-    bare = dataset.changed(
-        filters=[f for f in dataset.filters if not (isinstance(f, TopRevenue) and f.side == side)]
-    )
+    bare = dataset.changed(filters=[f for f in dataset.filters if not (isinstance(f, TopRevenue) and f.side == side)])
     tree = (
         exp.select(aliased(exp.Sum(this=exp.Cast(this=name(revenue), to=exp.DataType.build("DOUBLE"))), "revenue"))
         .from_(rows(bare).subquery(exp.to_identifier("purchases", quoted=True)))
@@ -53,9 +51,14 @@ def curve(revenue: NDArray[np.float64]) -> ParetoCurve:
     before = np.where(first > 0, running[np.maximum(first - 1, 0)], 0.0)
     counts = [int(np.count_nonzero(before < total * (percent / 100))) for percent in range(100)] + [len(positive)]
     entities = len(revenue)
-    places = np.unique(np.linspace(1, len(positive), min(_POINTS, len(positive))).round().astype(int)) if len(positive) else []
+    places = (
+        np.unique(np.linspace(1, len(positive), min(_POINTS, len(positive))).round().astype(int))
+        if len(positive)
+        else []
+    )
     points = [CurvePoint(0, 0.0, 0.0)]
     points += [
-        CurvePoint(int(n), round(100 * float(n) / entities, 4), round(100 * float(running[n - 1]) / total, 4)) for n in places
+        CurvePoint(int(n), round(100 * float(n) / entities, 4), round(100 * float(running[n - 1]) / total, 4))
+        for n in places
     ]
     return ParetoCurve(entities, total, tuple(points), tuple(counts), entities - len(positive))

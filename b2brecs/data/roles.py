@@ -15,8 +15,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
                 "productid", "itemid", "sku_id", "stockcode", "product", "item", "artikel"),
     "timestamp": ("timestamp", "order_date", "invoice_date", "ordered_at", "created_at", "date", "purchase_date",
                   "transaction_date", "time", "datum"),
-    "revenue": ("revenue", "amount", "sales_amount", "sale_dollars", "line_total", "order_total", "total", "value", "sales",
-                "spend", "transaction_amount", "price", "umsatz"),
+    "revenue": ("revenue", "amount", "sales_amount", "sale_dollars", "line_total", "order_total", "total", "value",
+                "sales", "spend", "transaction_amount", "price", "umsatz"),
     "quantity": ("quantity", "qty", "order_quantity", "units", "bottles_sold", "menge", "count"),
 }  # fmt: skip
 

@@ -15,7 +15,8 @@ _STYLE = """
 --b2b-line:var(--jp-border-color2,var(--vscode-panel-border,color-mix(in srgb,CanvasText 20%,transparent)));
 --b2b-bg:var(--jp-layout-color1,var(--vscode-editor-background,Canvas));
 color:var(--b2b-fg);background:var(--b2b-bg);border:1px solid var(--b2b-line);border-radius:6px;
-padding:10px 14px;margin:4px 0;font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);max-width:960px;overflow-x:auto}
+padding:10px 14px;margin:4px 0;font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);max-width:960px;
+overflow-x:auto}
 .b2b-card h4{margin:0 0 6px;font-size:14px}.b2b-card h4 small{font-weight:400;color:var(--b2b-soft);margin-left:6px}
 .b2b-card table{border-collapse:collapse;margin:0}.b2b-card th,.b2b-card td{padding:2px 12px 2px 0;text-align:left;
 vertical-align:top;border:0;background:none}.b2b-card th{color:var(--b2b-soft);font-weight:500}
@@ -105,6 +106,7 @@ class Card:
         rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in self.facts.items())
         problems = "".join(f"<p class='b2b-{p.severity}'>{escape(str(p))}</p>" for p in self.problems)
         return (
-            f"<style>{_STYLE}</style><div class='b2b-card'><h4>{escape(self.name)}<small>{escape(self.kind)}</small></h4>"
+            f"<style>{_STYLE}</style><div class='b2b-card'>"
+            f"<h4>{escape(self.name)}<small>{escape(self.kind)}</small></h4>"
             f"<table>{rows}</table>{problems}</div>"
         )

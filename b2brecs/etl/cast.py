@@ -32,10 +32,13 @@ def cast_batches(
                 reason = str(error).splitlines()[0]
                 raise LoadError(
                     f"column {field.name!r} of table {target.name!r} cannot be read as "
-                    f"{target.column(field.name).type}: {reason}. Say types={{{field.name!r}: 'STRING'}} to load it as text."
+                    f"{target.column(field.name).type}: {reason}. "
+                    f"Say types={{{field.name!r}: 'STRING'}} to load it as text."
                 ) from None
             if not field.nullable and cast.null_count:
-                raise LoadError(f"key column {field.name!r} of table {target.name!r} holds NULL in {cast.null_count} rows.")
+                raise LoadError(
+                    f"key column {field.name!r} of table {target.name!r} holds NULL in {cast.null_count} rows."
+                )
             arrays.append(cast)
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 

@@ -90,4 +90,3 @@ def plan(load: TableLoad, source: TableSchema, target: TableSchema | None) -> Lo
         assert watermark is not None
         mode, keys = "replace", (watermark,)
     return LoadPlan(load, read, TableSchema(load.target, tuple(written)), mode, keys, watermark)
-

@@ -65,7 +65,10 @@ class EtlResult:
         columns = ["table", "status", "rows read", "rows now", "seconds", "watermark", "error"]
         kept = [i for i, _ in enumerate(columns) if i < 5 or any(row[i] for row in rows)]
         return Table(
-            f"Load {self.job}", [columns[i] for i in kept], [[row[i] for i in kept] for row in rows], subtitle=f"run {self.run}"
+            f"Load {self.job}",
+            [columns[i] for i in kept],
+            [[row[i] for i in kept] for row in rows],
+            subtitle=f"run {self.run}",
         )
 
     def __repr__(self) -> str:
@@ -81,7 +84,12 @@ def now() -> dt.datetime:
 
 
 def run_job(
-    job: EtlJob, source: Source[Any], warehouse: Warehouse, *, run: str | None = None, on_progress: OnProgress | None = None
+    job: EtlJob,
+    source: Source[Any],
+    warehouse: Warehouse,
+    *,
+    run: str | None = None,
+    on_progress: OnProgress | None = None,
 ) -> EtlResult:
     """Load every table of a job. A table that fails is reported; it leaves what stood before, and the rest go on."""
     run = run or uuid.uuid4().hex[:12]
@@ -92,14 +100,17 @@ def run_job(
             result = load_table(load, job.name, source, warehouse, run, on_progress)
         except B2BRecsError as error:
             result = TableResult(load.target, "failed", error=str(error))
-        results.append(
-            TableResult(**{**result.__dict__, "seconds": time.perf_counter() - started})
-        )
+        results.append(TableResult(**{**result.__dict__, "seconds": time.perf_counter() - started}))
     return EtlResult(job.name, run, tuple(results))
 
 
 def load_table(
-    load: TableLoad, job: str, source: Source[Any], warehouse: Warehouse, run: str, on_progress: OnProgress | None = None
+    load: TableLoad,
+    job: str,
+    source: Source[Any],
+    warehouse: Warehouse,
+    run: str,
+    on_progress: OnProgress | None = None,
 ) -> TableResult:
     """Load one table.
 

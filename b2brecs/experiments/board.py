@@ -43,7 +43,14 @@ class BoardView:
                 if chosen in values:
                     low, high = row.intervals[scope].get(chosen, (values[chosen], values[chosen]))  # type: ignore[index]
                     points.append(
-                        {"model": row.name, "kind": row.kind, "scope": title, chosen: values[chosen], "low": low, "high": high}
+                        {
+                            "model": row.name,
+                            "kind": row.kind,
+                            "scope": title,
+                            chosen: values[chosen],
+                            "low": low,
+                            "high": high,
+                        }
                     )
         base = alt.Chart(pd.DataFrame(points)).encode(y=alt.Y("model:N", sort="-x", title=None))
         bars = base.mark_bar().encode(x=alt.X(f"{chosen}:Q"), color=alt.Color("kind:N", title=None))
@@ -52,7 +59,16 @@ class BoardView:
 
     def _table(self) -> Table:
         recall, ndcg = f"recall@{self.k}", f"ndcg@{self.k}"
-        columns = ["model", f"{recall} all", "95 % interval", f"{ndcg} all", f"revenue@{self.k}", f"{recall} new", f"{ndcg} new", "fit s"]
+        columns = [
+            "model",
+            f"{recall} all",
+            "95 % interval",
+            f"{ndcg} all",
+            f"revenue@{self.k}",
+            f"{recall} new",
+            f"{ndcg} new",
+            "fit s",
+        ]
         ordered = sorted(self.board.rows, key=lambda row: -row.all.get(recall, 0.0))
         table_rows = []
         for row in ordered:

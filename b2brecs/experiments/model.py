@@ -43,7 +43,10 @@ class Recommendations:
         return Table(
             f"{'New products' if self.new_only else 'Recommendations'} for buyer {self.buyer}",
             ["#", "product", "name", "score", "why"],
-            [[i, str(r["product"]), r["name"] or "", round(r["score"], 4), r["reason"]] for i, r in enumerate(self.items, 1)],
+            [
+                [i, str(r["product"]), r["name"] or "", round(r["score"], 4), r["reason"]]
+                for i, r in enumerate(self.items, 1)
+            ],
         )
 
     def __repr__(self) -> str:

@@ -168,7 +168,14 @@ def _read(dataset: Dataset, features: FeatureConfig, title: str | None, warehous
         if column not in available:
             raise ConfigError(
                 f"FeatureConfig {features.name!r}",
-                [Problem("column", repr(column), f"is no longer a column of dataset {dataset.name!r}.", nearest(column, available))],
+                [
+                    Problem(
+                        "column",
+                        repr(column),
+                        f"is no longer a column of dataset {dataset.name!r}.",
+                        nearest(column, available),
+                    )
+                ],
             )
     tree = exp.select(*(name(column) for column in dict.fromkeys(wanted))).from_(
         rows(dataset).subquery(exp.to_identifier("training", quoted=True))
@@ -180,7 +187,9 @@ def _title_column(dataset: Dataset, given: str | None) -> str | None:
     names = [column.name for column in dataset.output()]
     if given is not None:
         if given not in names:
-            raise ConfigError.single(f"Dataset {dataset.name!r}", "product_name", given, "is not a column.", nearest(given, names))
+            raise ConfigError.single(
+                f"Dataset {dataset.name!r}", "product_name", given, "is not a column.", nearest(given, names)
+            )
         return given
     lower = {column.lower(): column for column in reversed(names)}
     return next((lower[title] for title in _TITLES if title in lower and lower[title] != dataset.role.product), None)

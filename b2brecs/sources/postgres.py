@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -84,9 +85,9 @@ class PostgresSource(Source[PostgresSettings]):
             cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(2 * 1024 * 1024)})
             cursor.execute(query.sql("postgres"))
             reader = cursor.fetch_record_batch()
-        except Exception as error:
+        except adbc.Error as error:
             raise self._failed(error, password) from None
-        return _owning(reader, cursor, connection, self, password)
+        return _owning(reader, cursor, connection, lambda error: self._failed(error, password))
 
     def _native(self, table: str) -> list[tuple[Any, ...]]:
         rows = self._fetch(_COLUMNS, (self.settings.db_schema, table))
@@ -173,7 +174,9 @@ def _query(schema: str, table: TableSchema, native: dict[str, str], since: Since
     return query
 
 
-def _owning(reader: Any, cursor: Any, connection: Any, source: PostgresSource, password: str | None) -> pa.RecordBatchReader:
+def _owning(
+    reader: Any, cursor: Any, connection: Any, failed: Callable[[Exception], SourceError]
+) -> pa.RecordBatchReader:
     """Stream a reader, closing its connection at the end and giving its errors as ours."""
     import pyarrow as pa
 
@@ -184,8 +187,8 @@ def _owning(reader: Any, cursor: Any, connection: Any, source: PostgresSource, p
                     batch = reader.read_next_batch()
                 except StopIteration:
                     return
-                except Exception as error:
-                    raise source._failed(error, password) from None
+                except (pa.ArrowException, OSError) as error:
+                    raise failed(error) from None
                 yield batch
 
     return pa.RecordBatchReader.from_batches(reader.schema, batches())

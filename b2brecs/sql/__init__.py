@@ -1,0 +1,1 @@
+"""Queries as trees, and the types that travel."""

@@ -17,7 +17,9 @@ _JOINS = {"left": "LEFT", "inner": "INNER", "right": "RIGHT", "full": "FULL"}
 
 def name(text: str, table: str | None = None) -> exp.Column:
     """Return a quoted column."""
-    return exp.column(exp.to_identifier(text, quoted=True), table=exp.to_identifier(table, quoted=True) if table else None)
+    return exp.column(
+        exp.to_identifier(text, quoted=True), table=exp.to_identifier(table, quoted=True) if table else None
+    )
 
 
 def table(text: str, alias: str | None = None) -> exp.Table:
@@ -56,9 +58,19 @@ def rows(dataset: Dataset) -> exp.Select:
         key = dataset.role.user if each.side == "buyer" else dataset.role.product
         assert key is not None  # the filter could not have been added without the role
         step = f"kept_{number}"
-        steps.append((step, _top_revenue(dataset, each, key, here) if isinstance(each, TopRevenue) else _min_count(each, key, here)))
+        steps.append(
+            (
+                step,
+                _top_revenue(dataset, each, key, here) if isinstance(each, TopRevenue) else _min_count(each, key, here),
+            )
+        )
         members.append(exp.In(this=name(key), query=exp.select(name(key)).from_(table(step)).subquery()))
-    steps.append(("rows_kept", exp.select("*").from_(table(here)).where(*members) if members else exp.select("*").from_(table(here))))
+    steps.append(
+        (
+            "rows_kept",
+            exp.select("*").from_(table(here)).where(*members) if members else exp.select("*").from_(table(here)),
+        )
+    )
     for step, tree in steps:
         query = query.with_(exp.to_identifier(step, quoted=True), as_=tree)
     return query
@@ -98,7 +110,9 @@ def _dates(dataset: Dataset, each: Filter, here: str) -> exp.Expr | None:
         days = exp.Literal.number(each.rolling_days)
         kind = next(item.type for item in dataset.output() if item.name == each.column)
         make = {"DATE": exp.DateSub, "DATETIME": exp.DatetimeSub, "TIMESTAMP": exp.TimestampSub}[kind]
-        parts.append(exp.GTE(this=column, expression=make(this=latest.subquery(), expression=days, unit=exp.var("DAY"))))
+        parts.append(
+            exp.GTE(this=column, expression=make(this=latest.subquery(), expression=days, unit=exp.var("DAY")))
+        )
     if each.start is not None:
         parts.append(exp.GTE(this=day, expression=_date(each.start)))
     if each.end is not None:

@@ -38,8 +38,8 @@ def parse(text: str, columns: list[str], field: str = "expression") -> exp.Expr:
     for node in tree.walk():
         if not isinstance(node, _ALLOWED):
             name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
-            raise ConfigError.single(title, field, text, f"{name} is not allowed in an expression.",
-                                     "Use arithmetic, comparisons, CASE, CAST, COALESCE and plain functions.")  # fmt: skip
+            raise ConfigError.single(title, field, text, f"{name} is not allowed here.",
+                                     "Use arithmetic, comparisons, CASE, CAST and plain functions.")  # fmt: skip
     for column in tree.find_all(exp.Column):
         if column.table or column.name not in columns:
             raise ConfigError.single(title, field, column.sql(), "is not a column of the dataset.",

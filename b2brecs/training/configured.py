@@ -47,7 +47,9 @@ class ConfiguredInputs:
         keep = pc.and_(pc.is_valid(rows[role.user]), pc.is_valid(rows[role.product]))
         rows = rows.filter(pc.and_(keep, pc.is_valid(rows[role.timestamp])))
         if rows.num_rows != len(full):
-            raise B2BRecsError(f"{rows.num_rows:,} rows have a buyer, a product and a time, but {len(full):,} lines were given.")
+            raise B2BRecsError(
+                f"{rows.num_rows:,} rows have a buyer, a product and a time, but {len(full):,} lines were given."
+            )
         self.config, self.full = config, full
         self.rows = rows.combine_chunks()
         # Positions by time, so that the last row of each entity before a moment is found by one pass.
@@ -69,13 +71,9 @@ class ConfiguredInputs:
             position = self._history_position()
             specs.insert(position, spec)
             arrays[spec.name] = bag
-        return TowerInputs(
-            SideInputs(tuple(specs), arrays), product, found.train_rows, found.serve_rows
-        )
+        return TowerInputs(SideInputs(tuple(specs), arrays), product, found.train_rows, found.serve_rows)
 
-    def _side(
-        self, side: Side, codes: NDArray[Any], count: int, ids: NDArray[Any], before: NDArray[Any]
-    ) -> SideInputs:
+    def _side(self, side: Side, codes: NDArray[Any], count: int, ids: NDArray[Any], before: NDArray[Any]) -> SideInputs:
         tower = self.config.tower(side)
         names = _columns(tower)
         last = np.full(count, -1, dtype=np.int64)
@@ -87,7 +85,8 @@ class ConfiguredInputs:
         self.pipelines[side] = fitted
         # The id itself is known even where no row is; its vocabulary then says OOV.
         entity = {
-            name: _ids(ids, self._column(name).type) if name == key else self._column(name).take(taken) for name in names
+            name: _ids(ids, self._column(name).type) if name == key else self._column(name).take(taken)
+            for name in names
         }
         return fitted.transform(entity)
 
@@ -136,5 +135,3 @@ def _columns(tower: TowerFeatures) -> list[str]:
 def _ids(ids: NDArray[Any], kind: pa.DataType) -> pa.Array:
     plain = pa.array(ids.tolist())
     return plain if plain.type == kind else pc.cast(plain, kind)
-
-

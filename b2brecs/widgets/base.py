@@ -36,7 +36,7 @@ def bundle(name: str) -> tuple[str, str]:
     return script, style
 
 
-class ConfigWidget(anywidget.AnyWidget):  # type: ignore[misc]
+class ConfigWidget(anywidget.AnyWidget):
     """A widget on an immutable value.
 
     ``value`` is the last valid value; set it to change the page, observe it to follow the page. The synced
@@ -51,7 +51,7 @@ class ConfigWidget(anywidget.AnyWidget):  # type: ignore[misc]
     value: Any
     _draft = traitlets.Dict().tag(sync=True)
     _facts = traitlets.Dict().tag(sync=True)
-    _problems = traitlets.List().tag(sync=True)
+    _problems: Any = traitlets.List().tag(sync=True)
     _view = traitlets.Dict().tag(sync=True)
 
     def __init__(self, value: Any) -> None:

@@ -82,7 +82,9 @@ def _structure(dataset: Dataset) -> list[Problem]:
         if alias not in columns:
             found.append(Problem(field, repr(alias), "is not a table of this dataset.", nearest(alias, columns)))
         elif columns[alias] and column not in columns[alias]:
-            found.append(Problem(field, repr(column), f"is not a column of {alias!r}.", nearest(column, columns[alias])))
+            found.append(
+                Problem(field, repr(column), f"is not a column of {alias!r}.", nearest(column, columns[alias]))
+            )
 
     for index, join in enumerate(dataset.joins):
         for here, there in join.on:
@@ -93,13 +95,15 @@ def _structure(dataset: Dataset) -> list[Problem]:
     if dataset.known and not found:
         names = [column.name for column in dataset.output()]
         for index, item in enumerate(dataset.filters):
-            column = getattr(item, "column", None)
-            if column is not None and column not in names:
-                found.append(Problem(f"filters[{index}].column", repr(column), "is not a column any more.",
+            used = getattr(item, "column", None)
+            if used is not None and used not in names:
+                found.append(Problem(f"filters[{index}].column", repr(used), "is not a column any more.",
                                      f"Remove the filter first: .without_filter({index + 1})."))  # fmt: skip
     joined = [table.alias for table in dataset.tables[:1]] + [join.right for join in dataset.joins]
     if sorted(joined) != sorted(columns):
-        found.append(Problem("joins", "", "each table but the first is joined once.", "Remove the join and drag again."))
+        found.append(
+            Problem("joins", "", "each table but the first is joined once.", "Remove the join and drag again.")
+        )
     return found
 
 

@@ -46,7 +46,7 @@ class Workspace(EtlVerbs, DataVerbs, ModelVerbs):
         path
             A folder, made when needed. Default: the environment's ``B2BRECS_HOME``, or ``.b2brecs`` here.
         """
-        return cls._opened(lambda run: resolve.local(path, run))
+        return cls.opened(lambda run: resolve.local(path, run))
 
     @classmethod
     def gcp(
@@ -70,12 +70,13 @@ class Workspace(EtlVerbs, DataVerbs, ModelVerbs):
         MissingExtra
             The cloud libraries are not installed.
         """
-        return cls._opened(
+        return cls.opened(
             lambda run: resolve.gcp(project=project, location=location, dataset=dataset, bucket=bucket, run=run)
         )
 
     @classmethod
-    def _opened(cls, make: Any) -> Workspace:
+    def opened(cls, make: Any) -> Workspace:
+        """Open the home that ``make(run)`` returns; ``run`` does a task in it."""
         holder: list[Home] = []
 
         def run(spec: TaskSpec, control: tasks.Control) -> None:
@@ -132,4 +133,4 @@ def connect(url: str = "local") -> Workspace:
         ``local``, ``local:/path/to/folder``, ``gcp://project/location?dataset=...``, or what an installed package
         adds (entry points ``b2brecs.backends``).
     """
-    return Workspace._opened(lambda run: resolve.from_url(url, run))
+    return Workspace.opened(lambda run: resolve.from_url(url, run))

@@ -118,7 +118,8 @@ class ConfigVerbs:
         self.home.registry.delete(text, name)
         self._seen.pop((text, name), None)
 
-    def _saved(self, kind: type[C], name: str) -> C:
+    def saved(self, kind: type[C], name: str) -> C:
+        """Load by name, and say how to save it when it is not there."""
         try:
             return self.load(kind, name)
         except NotFound as error:
@@ -128,7 +129,7 @@ class ConfigVerbs:
 
 def as_config(kind: type[C], value: C | str, verbs: ConfigVerbs) -> C:
     """Return a configuration given as itself or by its saved name."""
-    return verbs._saved(kind, value) if isinstance(value, str) else value
+    return verbs.saved(kind, value) if isinstance(value, str) else value
 
 
 __all__ = ["Any", "ConfigVerbs", "Saved", "as_config"]

@@ -61,7 +61,7 @@ class ModelVerbs(ConfigVerbs):
 
         features = as_config(FeatureConfig, features, self)
         model = as_config(ModelConfig, model, self)
-        dataset = dataset if dataset is not None else self._saved(Dataset, features.dataset)
+        dataset = dataset if dataset is not None else self.saved(Dataset, features.dataset)
         run, started = uuid.uuid4().hex[:12], now()
         error = "interrupted"
         found: QuickTest | None = None
@@ -75,7 +75,11 @@ class ModelVerbs(ConfigVerbs):
             error = str(failure)
             raise
         finally:
-            facts: dict[str, object] = {"features": features.content_hash, "model": model.content_hash, "dataset": dataset.content_hash}
+            facts: dict[str, object] = {
+                "features": features.content_hash,
+                "model": model.content_hash,
+                "dataset": dataset.content_hash,
+            }
             if found is not None:
                 facts["recommend"], error = dict(found.result.leaderboard["recommend"].all), ""
             self.home.registry.log_run(

@@ -64,8 +64,8 @@ def test_a_cloud_address_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None
     resolve.from_url("gcp://my-project/europe-west3", run)
     resolve.from_url("gcp://my-project/EU?dataset=x&bucket=b", run)
     assert asked == [
-        {"project": "my-project", "location": "europe-west3", "dataset": "b2brecs", "bucket": None},
-        {"project": "my-project", "location": "EU", "dataset": "x", "bucket": "b"},
+        {"project": "my-project", "location": "europe-west3", "run": run, "dataset": "b2brecs", "bucket": None},
+        {"project": "my-project", "location": "EU", "run": run, "dataset": "x", "bucket": "b"},
     ]
 
 
@@ -91,7 +91,7 @@ def test_a_wrong_address_says_which_are_right(url: str, message: str) -> None:
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "b2brecs.backends.gcp", None)
     with pytest.raises(MissingExtra, match=r"b2brecs\[gcp\]"):
-        resolve.gcp(project="p", location="r")
+        resolve.gcp(project="p", location="r", run=run)
 
 
 def test_installed_packages_add_homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

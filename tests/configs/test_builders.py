@@ -180,7 +180,9 @@ def test_auto_explains_itself_and_keeps_the_purchase_out():
 
 def test_incompatible_widths_are_told():
     cfg = FeatureConfig.on(sales()).buyer.id("buyer").history(dim=16).product.id("sku", dim=32).build()
-    assert any("shares the product id's embedding" in problem.message for problem in compatible(cfg, ModelConfig.preset()))
+    assert any(
+        "shares the product id's embedding" in problem.message for problem in compatible(cfg, ModelConfig.preset())
+    )
     assert not [p for p in compatible(features(), ModelConfig.preset()) if p.severity == "error"]
 
 

@@ -20,7 +20,9 @@ def ws(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sales(ws):
-    dataset = ws.dataset("sales", "order_lines", "orders", "customers", "products").compute("revenue", "quantity * unit_price")
+    dataset = ws.dataset("sales", "order_lines", "orders", "customers", "products").compute(
+        "revenue", "quantity * unit_price"
+    )
     return dataset.roles(**ws.suggest_roles(dataset))
 
 

@@ -92,7 +92,9 @@ def test_incremental_without_a_key_never_doubles_the_boundary(ws, folder):
     job = job_on(ws, folder).load("o", watermark="at")
     ws.run(job)
     ws.run(job)
-    (folder / "o.csv").write_text("at,v\n2024-01-01,a\n2024-01-02,b\n2024-01-02,b\n2024-01-02,c\n2024-01-03,d\n,undated\n")
+    (folder / "o.csv").write_text(
+        "at,v\n2024-01-01,a\n2024-01-02,b\n2024-01-02,b\n2024-01-02,c\n2024-01-03,d\n,undated\n"
+    )
     ws.run(job)
     ws.run(job)
     assert sorted(row[1] for row in rows(ws, "o")) == ["a", "b", "b", "c", "d", "undated"]

@@ -39,7 +39,8 @@ def test_a_transform_from_outside_is_used_in_a_tower(plugin):
     config = FeatureConfig.on(dataset).buyer.id("buyer").product.id("sku").config
     tower = config.product_tower.features[0]
     wider = config.with_tower(
-        "product", config.product_tower.changed(features=[tower.changed(transforms=[*tower.transforms, plugin.Length()])])
+        "product",
+        config.product_tower.changed(features=[tower.changed(transforms=[*tower.transforms, plugin.Length()])]),
     ).build()
     assert wider.width("product") == 34
     assert FeatureConfig.from_json(wider.to_json()) == wider
@@ -64,6 +65,10 @@ def test_an_installed_package_is_found_by_its_entry_point(tmp_path):
         "print(b.Connection.of('x', 'rest', pages=5).source.pages, b.Transform.from_dict({'kind': 'length'}).width())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"},
     )
     assert done.stdout.split() == ["5", "2"]

@@ -16,7 +16,9 @@ from b2brecs.features.engines import engine_of
 def apply(transform, train, values=None):
     engine = engine_of(transform)
     state = json.loads(json.dumps(engine.fit(transform, pa.array(train))))
-    return engine.apply(transform, state, pa.array(values if values is not None else train)), engine.rows(transform, state)
+    return engine.apply(transform, state, pa.array(values if values is not None else train)), engine.rows(
+        transform, state
+    )
 
 
 def test_vocabulary_is_by_frequency_then_value():
@@ -75,7 +77,8 @@ def test_buckets_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("period", "share"), [("hour", 6 / 24), ("weekday", 3 / 7), ("day_of_month", 28 / 31), ("month", 1 / 12), ("quarter", 0)]
+    ("period", "share"),
+    [("hour", 6 / 24), ("weekday", 3 / 7), ("day_of_month", 28 / 31), ("month", 1 / 12), ("quarter", 0)],
 )
 def test_cycles_follow_the_true_calendar(period, share):
     moment = dt.datetime(2024, 2, 29, 6, tzinfo=dt.UTC)  # a Thursday
@@ -90,7 +93,9 @@ def test_cycles_of_plain_dates():
 
 
 def test_a_cross_keeps_its_parts_apart():
-    tower = TowerFeatures(features=[Feature(column="a", transforms=[Hashed()])], crosses=[Cross(columns=["a", "b"], buckets=10_000)])
+    tower = TowerFeatures(
+        features=[Feature(column="a", transforms=[Hashed()])], crosses=[Cross(columns=["a", "b"], buckets=10_000)]
+    )
     columns = {"a": pa.array(["x", "xy", "x", None]), "b": pa.array(["yz", "z", "yz", None])}
     made = SidePipeline.fit(tower, columns).transform(columns)
     cross = made.arrays["a×b:cross"]

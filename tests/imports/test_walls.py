@@ -63,5 +63,7 @@ def test_the_document_draws_the_floors_that_are_checked():
 
 
 def test_files_stay_small():
-    long = {str(path): n for path in modules().values() if (n := len(path.read_text(encoding="utf-8").splitlines())) > 450}
+    long = {
+        str(path): n for path in modules().values() if (n := len(path.read_text(encoding="utf-8").splitlines())) > 450
+    }
     assert not long

@@ -28,7 +28,13 @@ def run(dataset, **tables):
 
 
 def _native(kind):
-    return {"STRING": "VARCHAR", "INT64": "BIGINT", "FLOAT64": "DOUBLE", "DATETIME": "TIMESTAMP", "TIMESTAMP": "TIMESTAMPTZ"}.get(kind, kind)
+    return {
+        "STRING": "VARCHAR",
+        "INT64": "BIGINT",
+        "FLOAT64": "DOUBLE",
+        "DATETIME": "TIMESTAMP",
+        "TIMESTAMP": "TIMESTAMPTZ",
+    }.get(kind, kind)
 
 
 LINES = TableSchema(
@@ -69,7 +75,8 @@ def test_rolling_window_before_an_end():
 
 
 @pytest.mark.parametrize(
-    ("percent", "kept"), [(50, ["p1"]), (51, ["p1", "p2"]), (80, ["p1", "p2"]), (81, ["p1", "p2", "p3"]), (100, ["p1", "p2", "p3", "p4"])]
+    ("percent", "kept"),
+    [(50, ["p1"]), (51, ["p1", "p2"]), (80, ["p1", "p2"]), (81, ["p1", "p2", "p3"]), (100, ["p1", "p2", "p3", "p4"])],
 )
 def test_top_products_is_the_smallest_prefix_that_reaches_the_share(percent, kept):
     assert products(base().top_products(percent)) == kept
@@ -127,7 +134,20 @@ def test_expressions_that_could_act_are_refused(hostile):
     assert caught.value.problems[0].field == "compute.x"
 
 
-HOSTILE = ['a "b"', "select", "x; DROP TABLE lines; --", "ключ", "it's", "👍", "a`b", "%s", "${x}", "{y}", " sp ace ", "n" * 300]
+HOSTILE = [
+    'a "b"',
+    "select",
+    "x; DROP TABLE lines; --",
+    "ключ",
+    "it's",
+    "👍",
+    "a`b",
+    "%s",
+    "${x}",
+    "{y}",
+    " sp ace ",
+    "n" * 300,
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)

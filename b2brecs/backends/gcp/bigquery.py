@@ -123,7 +123,7 @@ class BigQueryWarehouse:
             job = self._open().query(commits.query_text(tree), job_config=self._config())
             rows = job.result()
         schema = arrow_schema(read_column(field) for field in rows.schema)
-        return pa.RecordBatchReader.from_batches(schema, self._batches(rows, schema))
+        return pa.RecordBatchReader.from_batches(schema, self._batches(job, rows, schema))
 
     def dry_run(self, tree: exp.Expr) -> Cost:
         """Check a query and say what it would read, without running it.
@@ -295,7 +295,9 @@ class BigQueryWarehouse:
                 self._storage = bigquery_storage.BigQueryReadClient()  # type: ignore[no-untyped-call]
             return None if self._no_storage else self._storage
 
-    def _batches(self, rows: bigquery.table.RowIterator, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def _batches(
+        self, job: bigquery.QueryJob, rows: bigquery.table.RowIterator, schema: pa.Schema
+    ) -> Iterator[pa.RecordBatch]:
         from google.api_core import exceptions
 
         with self._explained("roles/bigquery.readSessionUser"):
@@ -309,7 +311,7 @@ class BigQueryWarehouse:
                 if begun or reader is None:
                     raise
                 self._no_storage = True
-                for batch in rows.to_arrow_iterable():
+                for batch in job.result().to_arrow_iterable():
                     yield result_batch(batch, schema)
 
     def _run(self, statement: str, parameters: Sequence[Parameter] = ()) -> list[dict[str, Any]]:

@@ -81,9 +81,9 @@ class CloudSecrets:
             client.add_secret_version(parent=path, payload=secretmanager.SecretPayload(data=value.encode()))
             return True
 
-        if self._ask(secret, WRITE, add) is None:
+        if self._ask(secret, WRITE, add, hidden=value) is None:
             self._ask(secret, WRITE, lambda: self._create(secret))
-            self._ask(secret, WRITE, add)
+            self._ask(secret, WRITE, add, hidden=value)
 
     def delete(self, secret: Secret) -> None:
         """Remove a secret with all its versions, if there."""
@@ -126,7 +126,7 @@ class CloudSecrets:
                 self._client = secretmanager.SecretManagerServiceClient()
             return self._client
 
-    def _ask(self, secret: Secret, role: str, act: Callable[[], T]) -> T | None:
+    def _ask(self, secret: Secret, role: str, act: Callable[[], T], *, hidden: str = "") -> T | None:
         """Do something; None when there is no such secret, or no version of it that may be read."""
         from google.api_core import exceptions
 
@@ -137,6 +137,9 @@ class CloudSecrets:
             return None
         except Exception as error:  # noqa: BLE001
             # Google's own error is let go, since what it holds on to may repeat the secret.
-            said = sentence(error, "Secret Manager", f"{role} (on project {self.project!r})")
-            refused = B2BRecsError(f"{secret.reference}: {said or type(error).__name__}")
+            grant = f"{role} (on project {self.project!r})"
+            said = sentence(error, "Secret Manager", grant)
+            if said is None or (hidden and hidden in str(error)):
+                said = f"Secret Manager refused ({type(error).__name__}). The role {grant} is needed."
+            refused = B2BRecsError(f"{secret.reference}: {said}")
         raise refused

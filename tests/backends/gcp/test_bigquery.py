@@ -100,6 +100,7 @@ def pairs_of(warehouse: BigQueryWarehouse) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in rows]
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 def test_results_come_by_the_storage_read_interface(gcp_warehouse: BigQueryWarehouse, bigquery_emulator: Any) -> None:  # noqa: F811
     import grpc
     from google.cloud.bigquery_storage import BigQueryReadClient
@@ -115,8 +116,9 @@ def test_results_come_by_the_storage_read_interface(gcp_warehouse: BigQueryWareh
     assert not streamed._no_storage
     channel.close()
     # Where the Storage interface refuses, the rows come by REST.
+    refusing: Any = Refusing()
     unreachable = BigQueryWarehouse(
-        gcp_warehouse.project, "EU", gcp_warehouse.dataset, client=gcp_warehouse._open(), storage_client=Refusing()
+        gcp_warehouse.project, "EU", gcp_warehouse.dataset, client=gcp_warehouse._open(), storage_client=refusing
     )
     assert pairs(unreachable) == [(1, "a"), (2, "b")]
     assert unreachable._no_storage
@@ -141,12 +143,15 @@ def test_names_that_bigquery_refuses_are_named_all_at_once() -> None:
 def test_identifiers_are_quoted_and_values_are_parameters() -> None:
     schema = TableSchema("select", (Column("group by", "INT64", nullable=False), Column("größe", "JSON")))
     statements = bigquery_commit.changes(Staged("_b2b_stage_x", schema, 1), schema, "merge", ["group by"])
-    assert statements == [
+    delete, insert = statements
+    assert delete == (
         "DELETE FROM `select` AS `t` WHERE EXISTS(SELECT 1 FROM `_b2b_stage_x` AS `s` "
-        "WHERE `t`.`group by` = `s`.`group by`)",
+        "WHERE `t`.`group by` = `s`.`group by`)"
+    )
+    assert insert == (
         "INSERT INTO `select` (`group by`, `größe`) SELECT `group by` AS `group by`, PARSE_JSON(`größe`) AS `größe` "
-        "FROM `_b2b_stage_x` QUALIFY ROW_NUMBER() OVER (PARTITION BY `group by` ORDER BY `_b2b_row` DESC) = 1",
-    ]
+        "FROM `_b2b_stage_x` QUALIFY ROW_NUMBER() OVER (PARTITION BY `group by` ORDER BY `_b2b_row` DESC) = 1"
+    )
     script = bigquery_commit.script(statements, "select", bigquery_commit.state_table("k"))
     assert script.index("BEGIN TRANSACTION") < script.index("DELETE") < script.index("COMMIT TRANSACTION")
     assert "`watermark` = @watermark" in script

@@ -23,7 +23,7 @@ class Refused(Exception):
 
 
 @contextmanager
-def serve(service: str, methods: Mapping[str, tuple[type, Method]]) -> Iterator[grpc.Channel]:
+def serve(service: str, methods: Mapping[str, tuple[Any, Method]]) -> Iterator[grpc.Channel]:
     """Serve methods, given with the type of their request; yields a channel to them."""
     server = grpc.server(ThreadPoolExecutor(max_workers=8))
     handlers = {name: _handler(request, act) for name, (request, act) in methods.items()}
@@ -38,14 +38,14 @@ def serve(service: str, methods: Mapping[str, tuple[type, Method]]) -> Iterator[
         server.stop(None).wait()
 
 
-def _handler(request: type, act: Method) -> grpc.RpcMethodHandler:
+def _handler(request: Any, act: Method) -> grpc.RpcMethodHandler:
     def answer(message: Any, context: grpc.ServicerContext) -> Any:
         try:
             return act(message)
         except Refused as refused:
             context.abort(refused.code, refused.text)
 
-    read: Any = getattr(request, "deserialize", None) or request.FromString  # type: ignore[attr-defined]
+    read: Any = getattr(request, "deserialize", None) or request.FromString
     return grpc.unary_unary_rpc_method_handler(answer, request_deserializer=read, response_serializer=_write)
 
 

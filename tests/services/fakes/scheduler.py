@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 from google.cloud import scheduler
@@ -72,17 +73,20 @@ class FakeScheduler:
             raise Refused(grpc.StatusCode.NOT_FOUND, f"Job {name} not found.")
         return self.jobs[name]
 
-    def _keep(self, job: scheduler.Job, state: scheduler.Job.State) -> scheduler.Job:
+    def _keep(self, job: scheduler.Job, state: int) -> scheduler.Job:
         kept = scheduler.Job(job)
-        kept.state = state
+        kept.state = scheduler.Job.State(state)
         self.jobs[job.name] = kept
         return kept
 
-    def _turn(self, name: str, before: scheduler.Job.State, after: scheduler.Job.State) -> scheduler.Job:
+    def _turn(self, name: str, before: int, after: int) -> scheduler.Job:
         with self.lock:
             job = self._find(name)
             if job.state != before:
-                raise Refused(grpc.StatusCode.FAILED_PRECONDITION, f"Job {name} is not in state {before.name}.")
+                raise Refused(
+                    grpc.StatusCode.FAILED_PRECONDITION,
+                    f"Job {name} is not in state {scheduler.Job.State(before).name}.",
+                )
             return self._keep(job, after)
 
 
@@ -90,7 +94,7 @@ class FakeScheduler:
 def serve_scheduler() -> Iterator[tuple[FakeScheduler, scheduler.CloudSchedulerClient]]:
     """Serve a Cloud Scheduler without jobs; yields it with a client."""
     fake = FakeScheduler()
-    methods = {
+    methods: dict[str, tuple[Any, Any]] = {
         "CreateJob": (scheduler.CreateJobRequest, fake.create),
         "UpdateJob": (scheduler.UpdateJobRequest, fake.update),
         "GetJob": (scheduler.GetJobRequest, fake.get),

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 from google.cloud import secretmanager
@@ -79,7 +80,7 @@ class FakeSecretManager:
 def serve_secret_manager() -> Iterator[tuple[FakeSecretManager, secretmanager.SecretManagerServiceClient]]:
     """Serve an empty Secret Manager; yields it with a client."""
     fake = FakeSecretManager()
-    methods = {
+    methods: dict[str, tuple[Any, Any]] = {
         "CreateSecret": (secretmanager.CreateSecretRequest, fake.create),
         "AddSecretVersion": (secretmanager.AddSecretVersionRequest, fake.add),
         "AccessSecretVersion": (secretmanager.AccessSecretVersionRequest, fake.access),

@@ -139,7 +139,7 @@ def notebook(lab: Lab, page: Page, request: pytest.FixtureRequest) -> Iterator[A
 
     def show(cells: Sequence[str]) -> Notebook:
         name = f"{request.node.name.split('[')[0]}.ipynb"
-        cell = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+        cell: dict[str, Any] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
         content = {
             "cells": [{**cell, "id": f"cell-{index}", "source": text} for index, text in enumerate(cells)],
             "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},

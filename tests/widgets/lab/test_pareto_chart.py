@@ -9,14 +9,16 @@ from tests.widgets.lab.conftest import Notebook
 
 pytestmark = pytest.mark.browser
 
-CELLS = (
-    "from b2brecs.widgets import ParetoChart\nfrom tests.widgets import samples\n"
-    "chart = ParetoChart(samples.lines().top_products(80), samples.curve())\nchart",
-)
+CELL = """
+from b2brecs.widgets import ParetoChart
+from tests.widgets import samples
+chart = ParetoChart(samples.lines().top_products(80), samples.curve())
+chart
+"""
 
 
 def test_the_value_follows_the_page_and_the_page_the_value(notebook: Callable[[Sequence[str]], Notebook]) -> None:
-    lab = notebook(CELLS)
+    lab = notebook([CELL])
     cells = lab.cells.count()
     slider = lab.widget.get_by_label("Threshold", exact=True)
     slider.press("ArrowRight")

@@ -106,9 +106,7 @@ def mount(page: Page, bundles: Path) -> Iterator[Mount]:
 
         mounted = Mounted(page, widget)
         attributes, style = THEMES[theme]
-        text = PAGE.format(
-            name=widget.BUNDLE, state=json.dumps(mounted.state()), attributes=attributes, style=style
-        )
+        text = PAGE.format(name=widget.BUNDLE, state=json.dumps(mounted.state()), attributes=attributes, style=style)
 
         def serve(route: Route) -> None:
             name = route.request.url.removeprefix(HOME)

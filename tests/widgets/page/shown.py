@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from b2brecs.widgets import ParetoChart, SchemaBuilder
+from b2brecs.widgets import ParetoChart, SchemaBuilder, TowerDesigner
 from b2brecs.widgets.base import ConfigWidget
 from tests.widgets import samples
 
@@ -20,4 +20,13 @@ def chart() -> ParetoChart:
     return ParetoChart(samples.lines().top_products(80), samples.curve())
 
 
-WIDGETS: dict[str, Callable[[], ConfigWidget]] = {"schema_builder": builder, "pareto_chart": chart}
+def designer() -> TowerDesigner:
+    """Return a designer on a few features and two layers a tower."""
+    return TowerDesigner(samples.features(), samples.model())
+
+
+WIDGETS: dict[str, Callable[[], ConfigWidget]] = {
+    "schema_builder": builder,
+    "pareto_chart": chart,
+    "tower_designer": designer,
+}

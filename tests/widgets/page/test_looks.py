@@ -60,4 +60,3 @@ def test_the_bundle_is_small_and_names_no_address(kind: str, bundles: Path) -> N
 
 def test_every_bundle_is_shown_here() -> None:
     assert {file.stem for file in STATIC.glob("*.js")} == set(WIDGETS)
-

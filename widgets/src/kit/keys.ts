@@ -26,7 +26,9 @@ export function guardKeys(root: HTMLElement): () => void {
     event.stopPropagation();
     if (event.type === "keydown" && isSave(event)) {
       event.preventDefault();
-      root.parentElement?.dispatchEvent(new KeyboardEvent("keydown", { ...keyOf(event), bubbles: true, composed: true }));
+      root.parentElement?.dispatchEvent(
+        new KeyboardEvent("keydown", { ...keyOf(event), bubbles: true, composed: true }),
+      );
     }
   };
   root.setAttribute(SUPPRESS, "true");

@@ -25,9 +25,11 @@ function line(points: readonly Point[]): string {
 function axes(): Markup {
   const ticks = [0, 25, 50, 75, 100];
   return html`<g class="axes" aria-hidden="true">
-    ${ticks.map((tick) => html`<line x1="${BOX.left}" x2="${BOX.width - BOX.right}" y1="${up(tick)}" y2="${up(tick)}"/>
+    ${ticks.map(
+      (tick) => html`<line x1="${BOX.left}" x2="${BOX.width - BOX.right}" y1="${up(tick)}" y2="${up(tick)}"/>
       <text x="${BOX.left - 8}" y="${up(tick) + 4}" text-anchor="end">${tick}%</text>
-      <text x="${across(tick)}" y="${BOX.height - 14}" text-anchor="${tick === 100 ? "end" : "middle"}">${tick}%</text>`)}
+      <text x="${across(tick)}" y="${BOX.height - 14}" text-anchor="${tick === 100 ? "end" : "middle"}">${tick}%</text>`,
+    )}
   </g>`;
 }
 

@@ -45,8 +45,7 @@ function drag(session: Builder): DragRules {
     },
     group: (target) => readKey(target)[0],
     name: (key) => readKey(key).join("."),
-    drop: (source, target) =>
-      session.commit(connect(session.draft, session.facts, readKey(source), readKey(target))),
+    drop: (source, target) => session.commit(connect(session.draft, session.facts, readKey(source), readKey(target))),
   };
 }
 

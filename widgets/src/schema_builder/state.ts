@@ -81,9 +81,7 @@ export function targets(draft: Draft, facts: Facts, source: Pair): Pair[] {
 }
 
 function between(draft: Draft, a: string, b: string): Join | undefined {
-  return draft.joins.find(
-    (join) => (join.left === a && join.right === b) || (join.left === b && join.right === a),
-  );
+  return draft.joins.find((join) => (join.left === a && join.right === b) || (join.left === b && join.right === a));
 }
 
 /** Join on two columns: a new table, or one more pair of columns of a join that stands. */
