@@ -42,10 +42,10 @@ class ModelConfig(Config):
     normalize: bool = True
     temperature: Annotated[float, Field(gt=0)] = 0.05
     optimizer: Optimizer = "adam"
-    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
-    batch_size: Annotated[int, Field(ge=2)] = 4096
-    negatives: Annotated[int, Field(ge=1)] = 511
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.003
+    batch_size: Annotated[int, Field(ge=2)] = 1024
+    negatives: Annotated[int, Field(ge=1)] = 255
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 6
     log_q: bool = True
     remove_accidental_hits: bool = True
     seed: int = 42

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from b2brecs.errors import require
 from b2brecs.training import blend as blending
 from b2brecs.training.baselines import (
     Baseline,
@@ -122,8 +124,13 @@ def quick_test(
     ------
     EmptySplit
         A part holds no lines.
+    MissingExtra
+        A model is given, and TensorFlow or its like is not installed.
     """
     clock = _Clock()
+    if model is not None:
+        _import_tensorflow()
+        clock.lap("import TensorFlow")
     chosen = tuple(baselines) if baselines is not None else default_baselines()
     tell = on_progress or _silent
     split = strict_time(data, test_days=test_days, val_days=val_days, train_days=train_days)
@@ -196,11 +203,7 @@ def fit_two_tower(
     stage: str,
 ) -> tuple[Scorer, tuple[float, ...]]:
     """Train the two-tower; its scorer holds vectors only."""
-    from b2brecs.errors import require
-
-    _prepare_tensorflow()
-    for package in ("tensorflow", "tf_keras", "tensorflow_recommenders"):
-        require(package, feature="the two-tower model", extra="train")
+    _import_tensorflow()
     from b2brecs.training.tfrs.train import train
 
     def on_epoch(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
@@ -283,8 +286,16 @@ def _silent(stage: str, done: int, total: int, **metrics: float) -> None:
     del stage, done, total, metrics
 
 
-def _prepare_tensorflow() -> None:
-    import os
-
+def _import_tensorflow() -> None:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its start-up notes about absent GPUs
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Its C++ part writes about absent GPUs to the process's stderr before any log level is read.
+    with open(os.devnull, "wb") as nowhere:
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            for package in ("tensorflow", "tf_keras", "tensorflow_recommenders"):
+                require(package, feature="the two-tower model", extra="train")
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

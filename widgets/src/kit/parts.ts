@@ -2,11 +2,12 @@
 import { html, type Markup, when } from "./html";
 import type { BaseFacts, Problem, Session } from "./sync";
 
+// A button that cannot act stays focusable: disabled, it would drop the keyboard's place.
 export function toolbar(title: string, subtitle: string, session: Session<unknown, BaseFacts>): Markup {
   return html`<header class="b2b-bar">
     <p class="b2b-title">${title}</p><span class="b2b-soft">${subtitle}</span><span class="b2b-grow"></span>
-    <button type="button" class="b2b-button" data-act="undo" title="Undo (Ctrl+Z)"${when(!session.canUndo, "disabled")}>Undo</button>
-    <button type="button" class="b2b-button" data-act="redo" title="Redo (Ctrl+Shift+Z)"${when(!session.canRedo, "disabled")}>Redo</button>
+    <button type="button" class="b2b-button" data-act="undo" title="Undo (Ctrl+Z)"${when(!session.canUndo, 'aria-disabled="true"')}>Undo</button>
+    <button type="button" class="b2b-button" data-act="redo" title="Redo (Ctrl+Shift+Z)"${when(!session.canRedo, 'aria-disabled="true"')}>Redo</button>
   </header>`;
 }
 

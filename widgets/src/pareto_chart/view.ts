@@ -92,7 +92,7 @@ export function draw(session: Session<Draft, Facts>): Markup {
           ${number("revenue kept", `${percent ?? 100}%`, `of ${short.format(facts.revenue)}`)}
         </dl>
         ${marks(facts, percent)}
-        <button type="button" class="b2b-button" data-act="clear"${when(percent === null, "disabled")}>Keep all ${many}</button>
+        <button type="button" class="b2b-button" data-act="clear"${when(percent === null, 'aria-disabled="true"')}>Keep all ${many}</button>
       </div>
     </div>
     ${negative}${problemList(session.problems)}${python(facts.code, session.fresh)}`;
