@@ -62,9 +62,7 @@ def local(path: Path | str | None, run: Run) -> Home:
     )
 
 
-def gcp(
-    *, project: str, location: str, run: Run, dataset: str = "b2brecs", bucket: str | None = None
-) -> Home:
+def gcp(*, project: str, location: str, run: Run, dataset: str = "b2brecs", bucket: str | None = None) -> Home:
     """Open a home in a Google Cloud project. Work runs in this process.
 
     Parameters
@@ -83,7 +81,7 @@ def gcp(
     MissingExtra
         The Google Cloud libraries are not installed.
     """
-    backend = require("b2brecs.backends.gcp", feature="a Google Cloud workspace", extra="gcp")
+    backend = require("b2brecs.backends.gcp.home", feature="a Google Cloud workspace", extra="gcp")
     home = cast("Callable[..., Home]", backend.home)  # type: ignore[attr-defined]
     from b2brecs.backends.local.process import ProcessRunner
 

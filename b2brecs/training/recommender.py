@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from b2brecs.training.baselines import WithFallback
 from b2brecs.training.blend import Blend
 from b2brecs.training.candidates import Candidates, Codes, Facts, batches, collect, ranked
+from b2brecs.training.store import Parts, load, save
 
 DEPTH = 100
 
@@ -119,16 +120,12 @@ class Recommender:
 
     def save(self, folder: str | Path) -> None:
         """Write arrays as npz and the rest as JSON into a folder."""
-        from b2brecs.training.store import save
-
-        save(self, Path(folder))
+        save(Parts(self.users, self.items, self.components, self.facts, self.blends), Path(folder))
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
         """Read what ``save`` wrote; unpickles nothing and needs no TensorFlow."""
-        from b2brecs.training.store import load
-
-        return load(Path(folder))
+        return cls(*load(Path(folder)))
 
     def _explain(
         self, code: int, item: int, place: int | None, found: Candidates, scores: NDArray[Any], *, new_only: bool

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,6 @@ from b2brecs.training.baselines import (
 )
 from b2brecs.training.blend import Blend
 from b2brecs.training.candidates import Facts
-from b2brecs.training.recommender import Recommender
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,37 +28,47 @@ FORMAT = 1
 Arrays = dict[str, NDArray[Any]]
 
 
-def save(recommender: Recommender, folder: Path) -> None:
-    """Write a recommender; a folder that holds one is overwritten."""
+class Parts(NamedTuple):
+    """What a recommender is made of, in the order of its fields."""
+
+    users: NDArray[Any]
+    items: NDArray[Any]
+    components: Mapping[str, WithFallback]
+    facts: Facts
+    blends: Mapping[str, Blend]
+
+
+def save(parts: Parts, folder: Path) -> None:
+    """Write a recommender's parts; a folder that holds some is overwritten."""
     folder.mkdir(parents=True, exist_ok=True)
-    facts = recommender.facts
+    facts = parts.facts
     arrays: Arrays = {
-        "users": recommender.users,
-        "items": recommender.items,
+        "users": parts.users,
+        "items": parts.items,
         "own_key": facts.own_key,
         "sold": facts.sold,
     }
     for group in ("own", "product", "buyer"):
         arrays |= {f"{group}/{name}": value for name, value in getattr(facts, group).items()}
-    shared = next(iter(recommender.components.values()))
+    shared = next(iter(parts.components.values()))
     arrays |= {"known": shared.known, "popularity": shared.popularity}
     np.savez(folder / "facts.npz", **arrays)  # type: ignore[arg-type]
     kinds = []
-    for number, (name, component) in enumerate(recommender.components.items()):
-        kind, parts = _pack(component.scorer)
-        np.savez(folder / f"component_{number}.npz", **parts)  # type: ignore[arg-type]
+    for number, (name, component) in enumerate(parts.components.items()):
+        kind, packed = _pack(component.scorer)
+        np.savez(folder / f"component_{number}.npz", **packed)  # type: ignore[arg-type]
         kinds.append({"name": name, "kind": kind})
     document = {
         "format": FORMAT,
         "as_of": facts.as_of,
         "components": kinds,
-        "blends": {name: _blend_out(blend) for name, blend in recommender.blends.items()},
+        "blends": {name: _blend_out(blend) for name, blend in parts.blends.items()},
     }
     (folder / "recommender.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
-def load(folder: Path) -> Recommender:
-    """Read a recommender.
+def load(folder: Path) -> Parts:
+    """Read a recommender's parts.
 
     Raises
     ------
@@ -91,7 +101,7 @@ def load(folder: Path) -> Recommender:
         for number, entry in enumerate(document["components"])
     }
     blends = {name: _blend_in(data) for name, data in document["blends"].items()}
-    return Recommender(arrays["users"], arrays["items"], components, facts, blends)
+    return Parts(arrays["users"], arrays["items"], components, facts, blends)
 
 
 def _read(path: Path) -> Arrays:

@@ -27,19 +27,22 @@ class Design(NamedTuple):
     model: ModelConfig
 
 
-class _DesignTrait(traitlets.Instance[Design]):
+class _DesignTrait(
+    traitlets.TraitType[Design, Design | tuple[FeatureConfig, ModelConfig] | FeatureConfig | ModelConfig]
+):
     """A Design; a pair becomes one, and features or a model alone replace that half."""
 
-    def validate(self, obj: Any, value: Any) -> Any:
-        if isinstance(value, FeatureConfig):
-            value = Design(value, obj.value.model)
-        elif isinstance(value, ModelConfig):
-            value = Design(obj.value.features, value)
-        elif isinstance(value, tuple) and len(value) == 2:
-            features, model = value
-            if isinstance(features, FeatureConfig) and isinstance(model, ModelConfig):
-                value = Design(features, model)
-        return super().validate(obj, value)
+    info_text = "a Design, (features, model), features or a model"
+
+    def validate(self, obj: Any, value: Any) -> Design:
+        match value:
+            case FeatureConfig():
+                return Design(value, obj.value.model)
+            case ModelConfig():
+                return Design(obj.value.features, value)
+            case FeatureConfig() as features, ModelConfig() as model:
+                return Design(features, model)
+        self.error(obj, value)
 
 
 class TowerDesigner(ConfigWidget):
@@ -54,7 +57,7 @@ class TowerDesigner(ConfigWidget):
     """
 
     BUNDLE: ClassVar[str] = "tower_designer"
-    value = _DesignTrait(Design, allow_none=False)
+    value = _DesignTrait()
 
     def __init__(
         self, features: FeatureConfig, model: ModelConfig, *, cardinality: Mapping[str, int] | None = None

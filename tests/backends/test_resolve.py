@@ -89,7 +89,7 @@ def test_a_wrong_address_says_which_are_right(url: str, message: str) -> None:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "b2brecs.backends.gcp", None)
+    monkeypatch.setitem(sys.modules, "b2brecs.backends.gcp.home", None)
     with pytest.raises(MissingExtra, match=r"b2brecs\[gcp\]"):
         resolve.gcp(project="p", location="r", run=run)
 

@@ -118,10 +118,12 @@ towers = st.builds(
         max_size=3,
         unique_by=lambda feature: feature.column,
     ).map(tuple),
-    crosses=st.lists(st.builds(Cross, columns=st.lists(texts, min_size=2, max_size=3).map(tuple)), max_size=1).map(tuple),
+    crosses=st.lists(st.builds(Cross, columns=st.lists(texts, min_size=2, max_size=3).map(tuple)), max_size=1).map(
+        tuple
+    ),
 )
 features = st.builds(
-    lambda name, **given: FeatureConfig(name, **given),
+    FeatureConfig,
     config_names,
     dataset=texts,
     role=st.builds(Roles, user=st.none() | texts, product=st.none() | texts),
@@ -139,7 +141,7 @@ layers = st.lists(
     max_size=3,
 ).map(tuple)
 models = st.builds(
-    lambda name, **given: ModelConfig(name, **given),
+    ModelConfig,
     config_names,
     description=st.just("") | texts,
     buyer_layers=layers,

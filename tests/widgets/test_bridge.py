@@ -70,7 +70,9 @@ def test_a_bad_draft_becomes_problems_and_the_value_stays() -> None:
 
 
 @KINDS
-@pytest.mark.parametrize("draft", [{}, {"name": 3}, {"features": None, "model": []}, {"tables": "x"}, {"name": "x" * 9_999}])
+@pytest.mark.parametrize(
+    "draft", [{}, {"name": 3}, {"features": None, "model": []}, {"tables": "x"}, {"name": "x" * 9_999}]
+)
 def test_nonsense_from_a_page_never_raises_and_never_becomes_the_value(make: Make, draft: dict[str, Any]) -> None:
     widget = make()
     before = widget.value
@@ -161,7 +163,10 @@ def test_a_join_drawn_on_the_page_is_the_join_of_the_chain() -> None:
     ("parts", "said"),
     [
         ({"joins": [{"left": "order_lines", "right": "products", "on": [["sku", "skuu"]], "how": "left"}]}, "'sku'"),
-        ({"joins": [{"left": "ordr_lines", "right": "products", "on": [["sku", "sku"]], "how": "left"}]}, "order_lines"),
+        (
+            {"joins": [{"left": "ordr_lines", "right": "products", "on": [["sku", "sku"]], "how": "left"}]},
+            "order_lines",
+        ),
         ({"joins": []}, "joined once"),
         ({"selected": [["products", "titel"]]}, "title"),
         ({"role": {"user": "customer_id", "timestamp": "sku"}}, "not a date"),

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 import re
 import threading
-import zoneinfo
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from b2brecs.backends.gcp.refusals import explained
 from b2brecs.backends.protocols import TaskSpec, Timetable
-from b2brecs.errors import ConfigError, NotFound, Problem, require, show
+from b2brecs.configs.schedule import check_timetable
+from b2brecs.errors import ConfigError, NotFound, require
 
 if TYPE_CHECKING:
     from google.cloud import scheduler
 
 ROLE = "roles/cloudscheduler.admin, and roles/iam.serviceAccountUser on the service account,"
 _PREFIX = "b2brecs-"
-_EXAMPLE = "Give five fields, minute hour day month weekday: '0 3 * * *' is daily at 03:00."
 
 
 class CloudScheduler:
@@ -66,7 +64,7 @@ class CloudScheduler:
         ConfigError
             The cron expression or the time zone is wrong, or it is not known what to call.
         """
-        _check(timetable)
+        check_timetable(timetable.name, timetable.cron, timetable.timezone)
         if not self.target_url or not self.service_account:
             raise ConfigError.single(
                 "CloudScheduler", "target_url", self.target_url, "there is no service yet that a schedule could call.",
@@ -168,27 +166,6 @@ class CloudScheduler:
             self._open().pause_job(name=job.name)
         elif is_paused and not paused:
             self._open().resume_job(name=job.name)
-
-
-def _check(timetable: Timetable) -> None:
-    """Refuse what Cloud Scheduler would, with the fix."""
-    from cronsim import CronSim, CronSimError
-
-    problems = []
-    try:
-        if len(timetable.cron.split()) != 5:
-            raise CronSimError("Wrong number of fields")  # noqa: TRY301
-        next(CronSim(timetable.cron, dt.datetime(2000, 1, 1, tzinfo=dt.UTC)))
-    except (CronSimError, StopIteration) as error:
-        reason = f"this is not a cron expression: {str(error) or 'there is no such day'}."
-        problems.append(Problem("cron", show(timetable.cron), reason, _EXAMPLE))
-    try:
-        zoneinfo.ZoneInfo(timetable.timezone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        fix = "Give an IANA name, such as 'Europe/Berlin' or 'UTC'."
-        problems.append(Problem("timezone", show(timetable.timezone), "this is not a time zone.", fix))
-    if problems:
-        raise ConfigError(f"Timetable {timetable.name!r}", problems)
 
 
 def _slug(name: str) -> str:

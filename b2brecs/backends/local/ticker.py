@@ -16,7 +16,8 @@ from pathlib import Path
 
 from b2brecs.backends.local.sqlite import open_sqlite, writing
 from b2brecs.backends.protocols import Runner, TaskSpec, Timetable
-from b2brecs.errors import ConfigError, NotFound, Problem, nearest, show
+from b2brecs.configs.schedule import check_timetable
+from b2brecs.errors import ConfigError, NotFound
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,6 @@ CREATE TABLE IF NOT EXISTS timetables (
     config TEXT NOT NULL, workspace TEXT NOT NULL, paused INTEGER NOT NULL, since TEXT NOT NULL
 );
 """
-_EXAMPLES = "Give five fields, minute hour day month weekday: '0 3 * * *' is daily at 03:00."
 
 
 class Ticker:
@@ -60,7 +60,7 @@ class Ticker:
         ConfigError
             The cron expression or the time zone is wrong.
         """
-        _check(timetable)
+        check_timetable(timetable.name, timetable.cron, timetable.timezone)
         now = _text(_now())
         spec = timetable.spec
         with self._open() as connection, writing(connection):
@@ -153,7 +153,7 @@ class Ticker:
             if timetable not in found:
                 raise self._missing(timetable)
             timetable = found[timetable]
-        _check(timetable)
+        check_timetable(timetable.name, timetable.cron, timetable.timezone)
         return list(islice(_times(timetable, _aware(after)), count))
 
     def start(self, seconds: float = 20.0) -> None:
@@ -221,30 +221,6 @@ def _times(timetable: Timetable, after: dt.datetime) -> Iterator[dt.datetime]:
     from cronsim import CronSim
 
     return CronSim(timetable.cron, after.astimezone(zoneinfo.ZoneInfo(timetable.timezone)))
-
-
-def _check(timetable: Timetable) -> None:
-    from cronsim import CronSim, CronSimError
-
-    problems = []
-    try:
-        if len(timetable.cron.split()) != 5:
-            raise CronSimError("Wrong number of fields")  # noqa: TRY301
-        next(CronSim(timetable.cron, dt.datetime(2000, 1, 1)))  # noqa: DTZ001
-    except CronSimError as error:
-        reason = str(error)[:1].lower() + str(error)[1:]
-        problems.append(Problem("cron", show(timetable.cron), f"this is not a cron expression: {reason}.", _EXAMPLES))
-    except StopIteration:
-        problems.append(Problem("cron", show(timetable.cron), "there is no such day.", _EXAMPLES))
-    try:
-        zoneinfo.ZoneInfo(timetable.timezone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        fix = nearest(timetable.timezone, sorted(zoneinfo.available_timezones()))
-        if "Did you mean" not in fix:
-            fix = "Give an IANA name, such as 'Europe/Berlin' or 'UTC'."
-        problems.append(Problem("timezone", show(timetable.timezone), "this is not a time zone.", fix))
-    if problems:
-        raise ConfigError(f"Timetable {timetable.name!r}", problems)
 
 
 def _now() -> dt.datetime:

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from b2brecs.backends.gcp import home
+from b2brecs.backends.gcp.home import home
 from b2brecs.backends.gcp.scheduler import CloudScheduler
 from b2brecs.backends.gcp.secret_manager import CloudSecrets
 from b2brecs.backends.protocols import TaskSpec, Timetable
@@ -32,7 +32,7 @@ class Absent(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Absent())
 from sqlglot import parse_one
-from b2brecs.backends.gcp import home
+from b2brecs.backends.gcp.home import home
 from b2brecs.backends.protocols import TaskSpec, Timetable
 from b2brecs.configs.secrets import Secret
 from b2brecs.errors import MissingExtra
@@ -61,7 +61,7 @@ opened.registry.close()
 """
 LIGHT = """
 import sys
-from b2brecs.backends.gcp import home
+from b2brecs.backends.gcp.home import home
 home(project="acme", location="europe-west1", runner=None)
 print([name for name in sys.modules if name.startswith("google.cloud.") or name == "grpc"])
 """

@@ -67,15 +67,22 @@ def test_layers_are_added_edited_reordered_and_removed(mount: Mount) -> None:
     assert [type(layer) for layer in shown.widget.value.model.buyer_layers] == [Dropout, Dense, Dense]
     buyer.get_by_role("button", name="Remove layer 1 of the buyer tower").click()
     expect(buyer.get_by_role("button", name="Dropout, layer 1 of the buyer tower")).to_have_count(0)
-    assert [str(layer) for layer in shown.widget.value.model.buyer_layers] == ["dense 96 relu l2 1e-06", "dense 64 relu"]
+    assert [str(layer) for layer in shown.widget.value.model.buyer_layers] == [
+        "dense 96 relu l2 1e-06",
+        "dense 64 relu",
+    ]
 
 
 def test_a_layer_dragged_to_the_other_tower(mount: Mount) -> None:
     shown = mount(designer())
     shown.page.mouse.move(*middle(shown.root.get_by_role("button", name="Dense, layer 2 of the buyer tower")))
     shown.page.mouse.down()
-    shown.page.mouse.move(*middle(shown.root.get_by_role("button", name="Dense, layer 1 of the product tower")), steps=5)
-    shown.page.mouse.move(*middle(shown.root.get_by_label("Layers of the product tower").locator(".slot").nth(1)), steps=5)
+    shown.page.mouse.move(
+        *middle(shown.root.get_by_role("button", name="Dense, layer 1 of the product tower")), steps=5
+    )
+    shown.page.mouse.move(
+        *middle(shown.root.get_by_label("Layers of the product tower").locator(".slot").nth(1)), steps=5
+    )
     shown.page.mouse.up()
     expect(shown.root.get_by_role("button", name="Dense, layer 3 of the product tower")).to_be_visible()
     assert [layer.units for layer in shown.widget.value.model.product_layers] == [128, 64, 64]

@@ -25,7 +25,9 @@ for make in WIDGETS.values():
 
 
 def executed(folder: Path) -> nbformat.NotebookNode:
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL.format(root=str(ROOT)))])
+    notebook: nbformat.NotebookNode = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(CELL.format(root=str(ROOT)))]
+    )
     # nbclient would store each widget's state, its bundle included, and nbconvert would then drop the cards.
     client = NotebookClient(notebook, timeout=120, store_widget_state=False, resources={"metadata": {"path": folder}})
     client.execute()
