@@ -4,68 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, field_validator
 
 from b2brecs import context
-from b2brecs.configs.base import Config, Value
+from b2brecs.configs.base import Config
 from b2brecs.configs.filters import Category, Dates, Filter, MinCount, Numbers, Side, TopRevenue
+from b2brecs.configs.tables import ROLES, Computed, Join, JoinType, Roles, TableRef, Text, pairs_of, reference
 from b2brecs.errors import ConfigError, FilterConflict, Problem, nearest
 from b2brecs.naming import output_names
 from b2brecs.types import NUMERIC_TYPES, TIME_TYPES, Column, ColumnType, TableSchema
 
-Text = Annotated[str, StringConstraints(min_length=1)]
-JoinType = Literal["left", "inner", "right", "full"]
-ROLES = ("user", "product", "timestamp", "revenue", "quantity")
-
-
-class TableRef(Value):
-    """A warehouse table in a dataset, under an alias, with its columns as they were when it was added."""
-
-    name: Text
-    alias: Text
-    columns: tuple[Column, ...] = ()
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """The columns' names, in order."""
-        return tuple(column.name for column in self.columns)
-
-
-class Join(Value):
-    """A table joined to one that comes before it, on one or several pairs of columns."""
-
-    left: Text
-    right: Text
-    on: Annotated[tuple[tuple[Text, Text], ...], Field(min_length=1)]
-    how: JoinType = "left"
-
-    def __str__(self) -> str:
-        pairs = ", ".join(f"{self.left}.{a} = {self.right}.{b}" for a, b in self.on)
-        return f"{self.how} join {self.right} on {pairs}"
-
-
-class Computed(Value):
-    """A column made by an expression over the tables' columns, e.g. ``quantity * unit_price``."""
-
-    name: Text
-    expression: Text
-    type: ColumnType = "FLOAT64"
-
-
-class Roles(Value):
-    """Which output column is the buyer, the product, the time, the revenue, the quantity."""
-
-    user: str | None = None
-    product: str | None = None
-    timestamp: str | None = None
-    revenue: str | None = None
-    quantity: str | None = None
-
-    def items(self) -> list[tuple[str, str]]:
-        """(role, column) of the roles that are set."""
-        return [(role, getattr(self, role)) for role in ROLES if getattr(self, role) is not None]
+__all__ = ["ROLES", "Computed", "Dataset", "Join", "JoinType", "Roles", "TableRef"]
 
 
 class Dataset(Config):
@@ -109,7 +60,7 @@ class Dataset(Config):
     @classmethod
     def over(cls, name: str, table: TableSchema | str, *, as_: str | None = None, description: str = "") -> Dataset:
         """Start a dataset from its primary table."""
-        return cls(name, tables=(_reference(table, as_),), description=description)
+        return cls(name, tables=(reference(table, as_),), description=description)
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -174,8 +125,8 @@ class Dataset(Config):
         ConfigError
             Unknown column or alias, or the alias is taken.
         """
-        right = _reference(table, as_)
-        pairs = _pairs(on)
+        right = reference(table, as_)
+        pairs = pairs_of(on)
         anchor = left if left is not None else self._holder(pairs[0][0])
         for here, there in pairs:
             self._must_have(self.table(anchor), here, "on")
@@ -432,20 +383,3 @@ class Dataset(Config):
 
 def _slot(item: Filter) -> tuple[str, str, str]:
     return item.kind, item.section, getattr(item, "column", "")
-
-
-def _reference(table: TableSchema | str, alias: str | None) -> TableRef:
-    if isinstance(table, str):
-        return TableRef(name=table, alias=alias or table)
-    return TableRef(name=table.name, alias=alias or table.name, columns=table.columns)
-
-
-def _pairs(on: Any) -> list[tuple[str, str]]:
-    if isinstance(on, str):
-        return [(on, on)]
-    if isinstance(on, Mapping):
-        return list(on.items())
-    items = list(on)
-    if isinstance(on, tuple) and len(items) == 2 and all(isinstance(item, str) for item in items):
-        return [(items[0], items[1])]
-    return [(item, item) if isinstance(item, str) else (item[0], item[1]) for item in items]

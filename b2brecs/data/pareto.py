@@ -51,7 +51,7 @@ def curve(revenue: NDArray[np.float64]) -> ParetoCurve:
     before = np.where(first > 0, running[np.maximum(first - 1, 0)], 0.0)
     counts = [int(np.count_nonzero(before < total * (percent / 100))) for percent in range(100)] + [len(positive)]
     entities = len(revenue)
-    places = (
+    places: NDArray[np.int64] = (
         np.unique(np.linspace(1, len(positive), min(_POINTS, len(positive))).round().astype(int))
         if len(positive)
         else []

@@ -15,7 +15,7 @@ from b2brecs.configs.features import FeatureConfig
 from b2brecs.configs.model import ModelConfig
 from b2brecs.configs.tower import SIDES, Feature, Side
 from b2brecs.configs.transforms import Cycle, Embedding, History, Scale, Transform
-from b2brecs.errors import Problem
+from b2brecs.errors import Problem, show
 from b2brecs.types import NUMERIC_TYPES, TIME_TYPES, Column
 from b2brecs.widgets.base import ConfigWidget
 
@@ -32,8 +32,6 @@ class _DesignTrait(
 ):
     """A Design; a pair becomes one, and features or a model alone replace that half."""
 
-    info_text = "a Design, (features, model), features or a model"
-
     def validate(self, obj: Any, value: Any) -> Design:
         match value:
             case FeatureConfig():
@@ -42,7 +40,7 @@ class _DesignTrait(
                 return Design(obj.value.features, value)
             case FeatureConfig() as features, ModelConfig() as model:
                 return Design(features, model)
-        self.error(obj, value)
+        raise traitlets.TraitError(f"a design is (features, model), not {show(value)}.")
 
 
 class TowerDesigner(ConfigWidget):

@@ -9,6 +9,7 @@ KNOWN: dict[str, dict[str, str]] = {
     "gcp": {
         "names are limited": "BigQuery takes no quotes, dots, slashes or brackets in names: such a name is refused.",
         "no NULL arrays": "BigQuery keeps no NULL arrays, and no NULL in an array: a NULL array comes back empty.",
+        "products are wide": "The emulator types NUMERIC times NUMERIC as BIGNUMERIC; BigQuery itself as NUMERIC.",
         "arrays may be NULL": "BigQuery's arrays have no NOT NULL, so that the schema says they may be NULL.",
     },
 }

@@ -36,3 +36,11 @@ def test_the_value_follows_the_page_and_the_page_the_value(notebook: Callable[[S
     slider.press("x")
     lab.page.wait_for_timeout(500)
     assert lab.cells.count() == cells
+
+
+def test_saving_from_within_the_widget_saves_the_notebook(notebook: Callable[[Sequence[str]], Notebook]) -> None:
+    lab = notebook([CELL])
+    dirty = lab.page.locator(".lm-DockPanel-tabBar .jp-mod-dirty")
+    expect(dirty).to_have_count(1)
+    lab.widget.get_by_label("Threshold", exact=True).press("Control+s")
+    expect(dirty).to_have_count(0, timeout=20_000)

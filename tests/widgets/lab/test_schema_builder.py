@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -36,13 +38,14 @@ def test_the_kernel_follows_a_drag_and_the_page_the_kernel(notebook: Callable[[S
     assert lab.cells.count() == cells
 
 
-def test_the_look_follows_the_theme(notebook: Callable[[Sequence[str]], Notebook]) -> None:
+def test_the_look_follows_the_theme(notebook: Callable[[Sequence[str]], Notebook], tmp_path: Path) -> None:
     lab = notebook([CELL])
     shade = "element => getComputedStyle(element).backgroundColor"
     light = lab.widget.evaluate(shade)
     lab.command("apputils:change-theme", theme="JupyterLab Dark")
     expect(lab.page.locator("body")).to_have_attribute("data-jp-theme-light", "false", timeout=20_000)
     dark = lab.widget.evaluate(shade)
+    lab.page.screenshot(path=Path(os.environ.get("B2BRECS_SCREENSHOTS", tmp_path)) / "lab-dark.png")
     lab.command("apputils:change-theme", theme="JupyterLab Light")
     expect(lab.page.locator("body")).to_have_attribute("data-jp-theme-light", "true", timeout=20_000)
     assert light != dark
