@@ -11,7 +11,7 @@ from b2brecs.configs.dataset import Dataset
 from b2brecs.configs.filters import Side, TopRevenue
 from b2brecs.data.curve import CurvePoint, ParetoCurve
 from b2brecs.errors import ConfigError
-from b2brecs.sql.dataset import aliased, name, rows
+from b2brecs.sql.dataset import aliased, name, revenue_sum, rows
 
 _POINTS = 120
 
@@ -32,7 +32,7 @@ def pareto(warehouse: Warehouse, dataset: Dataset, side: Side = "product") -> Pa
                                  f"Set roles({missing}=…) first.")  # fmt: skip
     bare = dataset.changed(filters=[f for f in dataset.filters if not (isinstance(f, TopRevenue) and f.side == side)])
     tree = (
-        exp.select(aliased(exp.Sum(this=exp.Cast(this=name(revenue), to=exp.DataType.build("DOUBLE"))), "revenue"))
+        exp.select(aliased(revenue_sum(revenue), "revenue"))
         .from_(rows(bare).subquery(exp.to_identifier("purchases", quoted=True)))
         .where(exp.Not(this=exp.Is(this=name(key), expression=exp.Null())))
         .group_by(name(key))
@@ -51,14 +51,10 @@ def curve(revenue: NDArray[np.float64]) -> ParetoCurve:
     before = np.where(first > 0, running[np.maximum(first - 1, 0)], 0.0)
     counts = [int(np.count_nonzero(before < total * (percent / 100))) for percent in range(100)] + [len(positive)]
     entities = len(revenue)
-    places: NDArray[np.int64] = (
-        np.unique(np.linspace(1, len(positive), min(_POINTS, len(positive))).round().astype(int))
-        if len(positive)
-        else []
-    )
+    places = np.unique(np.linspace(1, len(positive), min(_POINTS, len(positive))).round().astype(np.int64))
     points = [CurvePoint(0, 0.0, 0.0)]
     points += [
         CurvePoint(int(n), round(100 * float(n) / entities, 4), round(100 * float(running[n - 1]) / total, 4))
-        for n in places
+        for n in places.tolist()
     ]
     return ParetoCurve(entities, total, tuple(points), tuple(counts), entities - len(positive))

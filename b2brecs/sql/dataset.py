@@ -156,7 +156,7 @@ def _number(value: float) -> exp.Expr:
 
 def _top_revenue(dataset: Dataset, each: TopRevenue, key: str, here: str) -> exp.Select:
     assert dataset.role.revenue is not None
-    total = exp.Sum(this=exp.Cast(this=name(dataset.role.revenue), to=exp.DataType.build("DOUBLE")))
+    total = revenue_sum(dataset.role.revenue)
     entities = (
         exp.select(name(key), aliased(total, "b2b_revenue"))
         .from_(table(here))
@@ -185,6 +185,12 @@ def _top_revenue(dataset: Dataset, each: TopRevenue, key: str, here: str) -> exp
     # A share of 100 % must not lose the last one to rounding.
     limit = exp.LT(this=name("b2b_before"), expression=share) if each.percent < 100 else exp.true()
     return exp.select(name(key)).from_(ranked.subquery(exp.to_identifier("ranked", quoted=True))).where(limit)
+
+
+def revenue_sum(column: str) -> exp.Expr:
+    """Sum a revenue, to a millionth: the order in which a warehouse adds must not part what is equal."""
+    total = exp.Sum(this=exp.Cast(this=name(column), to=exp.DataType.build("DOUBLE")))
+    return exp.Round(this=total, decimals=exp.Literal.number(6))
 
 
 def _min_count(each: MinCount, key: str, here: str) -> exp.Select:

@@ -18,10 +18,10 @@ VALUES: dict[str, list[Any]] = {
     "BOOL": [True, None, False],
     "DATE": [dt.date(1, 1, 1), None, dt.date(1969, 12, 31), dt.date(2024, 2, 29), dt.date(9999, 12, 31)],
     "DATETIME": [
-        dt.datetime(1, 1, 1),  # noqa: DTZ001
+        dt.datetime(1, 1, 1),
         None,
-        dt.datetime(2024, 3, 31, 2, 30),  # noqa: DTZ001
-        dt.datetime(9999, 12, 31, 23, 59, 59, 999999),  # noqa: DTZ001
+        dt.datetime(2024, 3, 31, 2, 30),
+        dt.datetime(9999, 12, 31, 23, 59, 59, 999999),
     ],
     "TIMESTAMP": [
         dt.datetime(1, 1, 1, tzinfo=UTC), None, dt.datetime(1969, 12, 31, 23, 59, 59, 1, tzinfo=UTC),

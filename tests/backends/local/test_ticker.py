@@ -165,7 +165,7 @@ def test_next_times_take_a_saved_name(ticker: Ticker) -> None:
 
 def test_a_time_without_a_zone_is_refused(ticker: Ticker) -> None:
     with pytest.raises(ConfigError, match="no zone"):
-        ticker.due(dt.datetime(2024, 1, 1))  # noqa: DTZ001
+        ticker.due(dt.datetime(2024, 1, 1))
 
 
 def test_a_started_ticker_ticks_by_itself_and_outlives_an_error(

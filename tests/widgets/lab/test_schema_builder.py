@@ -44,6 +44,7 @@ def test_the_look_follows_the_theme(notebook: Callable[[Sequence[str]], Notebook
     light = lab.widget.evaluate(shade)
     lab.command("apputils:change-theme", theme="JupyterLab Dark")
     expect(lab.page.locator("body")).to_have_attribute("data-jp-theme-light", "false", timeout=20_000)
+    expect(lab.page.locator("#jupyterlab-splash")).to_have_count(0)
     dark = lab.widget.evaluate(shade)
     lab.page.screenshot(path=Path(os.environ.get("B2BRECS_SCREENSHOTS", tmp_path)) / "lab-dark.png")
     lab.command("apputils:change-theme", theme="JupyterLab Light")

@@ -28,6 +28,7 @@ const ROLE_NAMES: Record<Role, string> = {
   quantity: "Quantity",
 };
 const FOLD_ABOVE = 30;
+const some = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 const whole = new Intl.NumberFormat("en");
 
 function roleSelect(session: Builder, alias: string, column: Column): Markup {
@@ -133,7 +134,7 @@ export function draw(session: Builder): Markup {
       ? html`<div class="layer" data-key="apart"><p class="b2b-subtitle b2b-soft">Drag a column here to join</p>
           ${apart.map((table) => card(session, table))}</div>`
       : "";
-  return html`${toolbar(draft.name, `${draft.tables.length} tables, ${columns} columns`, session)}
+  return html`${toolbar(draft.name, `${some(draft.tables.length, "table")}, ${some(columns, "column")}`, session)}
     <div class="canvas"><div class="board">
       <svg class="lines" aria-hidden="true" data-own></svg>
       ${found}${rest}
@@ -176,7 +177,7 @@ export function drawLines(root: HTMLElement, session: Builder): void {
       const gap = Math.round(from.right);
       const lane = lanes.get(gap) ?? 0;
       lanes.set(gap, lane + 1);
-      const turn = from.right + 12 + (lane % 5) * 7;
+      const turn = from.right + 12 + (lane % 3) * 7;
       const bend = Math.abs(to.y - from.y) < 1 ? "" : `H${turn}V${to.y}`;
       const name = columnKey(join.right, String(index));
       paths.push(
