@@ -17,9 +17,7 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 def serve_azure() -> Iterator[Azure]:
     """Run the server, empty, in memory."""
     node = need("node")
-    program = need(
-        "azurite", places=[CACHE / "azurite/node_modules/azurite/dist/src/blob/main.js"]
-    ).resolve()
+    program = need("azurite", places=[CACHE / "azurite/node_modules/azurite/dist/src/blob/main.js"]).resolve()
     with (
         folder("azure") as home,
         server(

@@ -40,9 +40,7 @@ def serve_postgres() -> Iterator[Database]:
         def answers(port: int) -> None:
             run(programs / "pg_isready", "-h", HOST, "-p", str(port), cwd=home)
 
-        with server(
-            command, answers, name="postgres", owner=owner, cwd=home, stop=signal.SIGINT
-        ) as (port,):
+        with server(command, answers, name="postgres", owner=owner, cwd=home, stop=signal.SIGINT) as (port,):
             run(
                 *(programs / "createdb", "-h", HOST, "-p", str(port), "-U", USER, DATABASE),
                 env={"PGPASSWORD": PASSWORD},

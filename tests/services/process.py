@@ -199,9 +199,7 @@ def _wait(
     except ServerEndedError:
         raise
     except Exception as error:
-        raise TimeoutError(
-            f"{name} did not answer in {timeout:g} s ({error}):\n{output()}"
-        ) from error
+        raise TimeoutError(f"{name} did not answer in {timeout:g} s ({error}):\n{output()}") from error
 
 
 def _dies_with_us(command: Command, stop: signal.Signals) -> Command:

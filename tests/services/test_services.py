@@ -96,9 +96,7 @@ def test_bigquery_storage(bigquery_emulator: BigQuery) -> None:
         )
         schema = pyarrow.ipc.read_schema(pyarrow.py_buffer(session.arrow_schema.serialized_schema))
         batches = [
-            pyarrow.ipc.read_record_batch(
-                pyarrow.py_buffer(part.arrow_record_batch.serialized_record_batch), schema
-            )
+            pyarrow.ipc.read_record_batch(pyarrow.py_buffer(part.arrow_record_batch.serialized_record_batch), schema)
             for part in reader.read_rows(session.streams[0].name)
         ]
         assert pyarrow.Table.from_batches(batches).to_pylist() == [{"id": 7}]
@@ -118,9 +116,7 @@ def test_gcs(gcs_server: GCS) -> None:
 def test_s3(s3_server: S3) -> None:
     boto3 = pytest.importorskip("boto3")
     client = boto3.client("s3")
-    client.create_bucket(
-        Bucket="parts", CreateBucketConfiguration={"LocationConstraint": s3_server.region}
-    )
+    client.create_bucket(Bucket="parts", CreateBucketConfiguration={"LocationConstraint": s3_server.region})
     client.put_object(Bucket="parts", Key="1.json", Body=json.dumps({"id": 1}))
     assert json.load(client.get_object(Bucket="parts", Key="1.json")["Body"]) == {"id": 1}
 

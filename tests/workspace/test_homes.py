@@ -64,7 +64,7 @@ def notebook(ws, folder):
         "dataset": sales.content_hash,
         "features": features.content_hash,
         "profile": [(c.name, c.type, c.nulls, c.distinct, str(c.minimum), str(c.maximum)) for c in profile.columns],
-        "preview": ws.preview("products", limit=5).astype(str).values.tolist(),
+        "preview": ws.preview("products", limit=5).astype(str).to_numpy().tolist(),
         "saved": [row[:3] for row in ws.list().rows],
         "rows": [tuple(map(str, row)) for row in rows.itertuples(index=False)],
         "pareto": __import__("b2brecs.data.pareto", fromlist=["pareto"]).pareto(ws.home.warehouse, sales).counts_at,
