@@ -58,7 +58,10 @@ WRONG = {
     "a dropout of 1": (lambda: ModelConfig.preset().buyer.dropout(1.0), "rate", "1.0", "less than 1"),
     "an empty tower": (lambda: ModelConfig.preset().buyer.clear().build(), "buyer_layers", "()", ".buyer.dense(64)"),
     "an unknown preset": (lambda: ModelConfig.preset("standrd"), "preset", "standrd", "'standard'"),
-    "an unknown optimiser": (lambda: ModelConfig.preset().train(optimizer="adamm"), "optimizer", "adamm", "adagrad"),
+    "an unknown optimiser": (
+        lambda: ModelConfig.preset().train(optimizer="adamm"),  # type: ignore[arg-type]
+        "optimizer", "adamm", "adagrad",
+    ),
     "an unknown field": (lambda: ModelConfig("m", lerning_rate=1), "lerning_rate", "1", "'learning_rate'"),
     "a port that is none": (
         lambda: Connection.postgres("erp", host="h", database="d", user="u", port=123456), "port", "123456", "65535",

@@ -30,7 +30,7 @@ def test_the_readmes_code_is_the_quickstarts(tmp_path, monkeypatch):
     """All of it up to the training, which the example's own test runs."""
     monkeypatch.chdir(tmp_path)
     code, _, rest = blocks("README.md")[0].partition("test = ws.quick_test")
-    scope = {}
+    scope: dict = {}
     exec(code, scope)
     assert scope["sales"].joins
     assert "test.recommend(15311, k=10)" in rest

@@ -36,7 +36,7 @@ def test_no_module_imports_itself_in_a_circle():
                 targets |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
         # The face only names its rooms, lazily.
         edges[name] = {t for t in targets if t in known and t != name} if name != "b2brecs" else set()
-    state = {}
+    state: dict = {}
 
     def visit(name, trail):
         if state.get(name) == "done":

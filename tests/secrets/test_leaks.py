@@ -27,7 +27,13 @@ def ws(tmp_path, monkeypatch):
 
 
 def erp(**changes):
-    settings = {"host": "127.0.0.1", "port": 1, "database": "d", "user": "u", "password": Secret("env:ERP_PASSWORD")}
+    settings: dict = {
+        "host": "127.0.0.1",
+        "port": 1,
+        "database": "d",
+        "user": "u",
+        "password": Secret("env:ERP_PASSWORD"),
+    }
     return Connection.postgres("erp", **(settings | changes))
 
 

@@ -86,7 +86,7 @@ def test_since_reads_from_the_boundary_and_keeps_nulls(server):
     assert source.read(schema, since=Since("at", later)).read_all()["id"].to_pylist() == [2]
 
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[dict, str, str]] = {
     "wrong password": ({"password": "s3cr3t-wrong"}, "password is wrong", "Check user="),
     "no such database": ({"database": "nowhere"}, "no such database", "Check database="),
     "unreachable": ({"port": 1}, "cannot be reached", "Check host="),

@@ -166,7 +166,7 @@ def test_every_join_type_and_composite_keys(how):
     right = TableSchema("r", (Column("a", "INT64"), Column("c", "INT64"), Column("y", "STRING")))
     dataset = Dataset.over("d", left).join(right, on={"a": "a", "b": "c"}, how=how).select("x", "y")
     found = run(dataset, l=(left, [(1, 1, "l11"), (1, 2, "l12")]), r=(right, [(1, 1, "r11"), (2, 2, "r22")]))
-    expected = {("l11", "r11")}
+    expected: set = {("l11", "r11")}
     expected |= {("l12", None)} if how in ("left", "full") else set()
     expected |= {(None, "r22")} if how in ("right", "full") else set()
     assert set(found) == expected

@@ -24,8 +24,8 @@ def test_recommend_is_below_no_baseline(result: QuickResult) -> None:
     board = result.leaderboard
     for scope in ("all", "new"):
         for metric in ("recall@10", "ndcg@10"):
-            best = board.best_baseline(scope, metric)  # type: ignore[arg-type]
-            assert board[RECOMMEND].metrics(scope)[metric] >= best.metrics(scope)[metric]  # type: ignore[arg-type]
+            best = board.best_baseline(scope, metric)
+            assert board[RECOMMEND].metrics(scope)[metric] >= best.metrics(scope)[metric]
 
 
 def test_the_leaderboard_measures_what_recommend_returns(result: QuickResult, market: Interactions) -> None:
