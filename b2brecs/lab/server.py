@@ -65,9 +65,12 @@ def home_folder(path: str, root: Path) -> Path:
         top = root.resolve()
         folder = (top / Path(named).expanduser()).resolve()
         registry = (folder / _REGISTRY).resolve()
+        inside = folder.is_relative_to(top) and registry.is_relative_to(top)
+        if inside:
+            registry.is_file()  # raises where nothing can be looked up
     except (OSError, RuntimeError, ValueError):
-        raise Refused(400, "The path is not that of a folder.") from None
-    if not (folder.is_relative_to(top) and registry.is_relative_to(top)):
+        raise Refused(400, "The path is not that of a folder that can be read.") from None
+    if not inside:
         raise Refused(403, "The folder does not lie below the server's root directory. Give one that does.")
     return folder
 
@@ -89,10 +92,7 @@ def entries(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
     with Workspace.local(folder) as workspace:
         registry = workspace.home.registry
-        try:
-            there = (folder / _REGISTRY).is_file()
-        except OSError as error:
-            raise B2BRecsError(f"{folder} cannot be read: {error.strerror}.") from None
+        there = (folder / _REGISTRY).is_file()
         saved = registry.list() if there else []
         runs = registry.runs(limit=RUNS) if there else []
     return {
@@ -137,4 +137,5 @@ def _status(error: B2BRecsError) -> int:
 def _load_jupyter_server_extension(server: ServerApp) -> None:
     """Add the handler to a Jupyter server."""
     address = url_path_join(server.base_url, "b2brecs", "api", "entries")
-    server.web_app.add_handlers(".*$", [(address, EntriesHandler, {"root": Path(server.root_dir)})])
+    application: Any = server.web_app
+    application.add_handlers(".*$", [(address, EntriesHandler, {"root": Path(server.root_dir)})])
