@@ -10,7 +10,7 @@ export TF_CPP_MIN_LOG_LEVEL := 2
 export TF_ENABLE_ONEDNN_OPTS := 0
 export B2BRECS_TFX_ENV := $(CURDIR)/.cache/tfx
 
-.PHONY: help setup quickstart test test-fast check lock widgets services tfx notebook bench clean
+.PHONY: help setup quickstart test test-fast check lock widgets labextension services tfx notebook bench clean
 
 help:  ## show the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,14 +29,22 @@ setup: .venv/.installed  ## make .venv from the lock
 
 widgets: b2brecs/widgets/static/.built  ## build the notebook widgets
 
-b2brecs/widgets/static/.built: $(shell find widgets -name node_modules -prune -o -type f -print 2>/dev/null)
+b2brecs/widgets/static/.built: $(shell find widgets \( -name node_modules -o -name .tests -o -path widgets/lab \) -prune -o -type f -print 2>/dev/null)
 	cd widgets && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+	@touch $@
+
+labextension: b2brecs/lab/labextension/package.json  ## build the JupyterLab extension
+
+b2brecs/lab/labextension/package.json: $(shell find widgets/lab \( -name node_modules -o -name lib \) -prune -o -type f -print 2>/dev/null)
+	cd widgets/lab && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && npm run --silent build
 	@touch $@
 
 quickstart: setup  ## load real data, train, compare, recommend
 	$(BIN)/python examples/quickstart.py
 
-notebook: setup widgets  ## open the guided tour in JupyterLab
+notebook: setup widgets labextension  ## open the guided tour in JupyterLab
+	mkdir -p .venv/share/jupyter/labextensions
+	ln -sfn $(CURDIR)/b2brecs/lab/labextension .venv/share/jupyter/labextensions/b2brecs
 	$(BIN)/jupyter lab notebooks/01_quickstart.ipynb
 
 services: setup  ## install what the tests start: databases, emulators, Chromium
@@ -45,7 +53,7 @@ services: setup  ## install what the tests start: databases, emulators, Chromium
 tfx: setup  ## make the TFX environment, which is one of its own
 	$(BIN)/python -m b2brecs.backends.local.tfx.environment || test -z "$$CI"
 
-test: setup widgets services tfx check  ## run everything
+test: setup widgets labextension services tfx check  ## run everything
 	cd widgets && npm test --silent
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile --cov --cov-report=term:skip-covered
 	$(BIN)/python -m pytest -q --nbval-lax --no-header -p no:warnings notebooks
@@ -67,4 +75,4 @@ bench: setup  ## time against peers
 	$(BIN)/python benchmarks/import_time.py
 
 clean:
-	rm -rf .venv .cache widgets/node_modules b2brecs/widgets/static
+	rm -rf .venv .cache widgets/node_modules b2brecs/widgets/static widgets/lab/node_modules widgets/lab/lib b2brecs/lab/labextension
