@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from b2brecs import context
 from b2brecs.configs.base import Config
 from b2brecs.configs.filters import Category, Dates, Filter, MinCount, Numbers, Side, TopRevenue
+from b2brecs.configs.integrity import loose_ends, lost_filters
 from b2brecs.configs.tables import ROLES, Computed, Join, JoinType, Roles, TableRef, Text, pairs_of, reference
 from b2brecs.errors import ConfigError, FilterConflict, Problem, nearest
 from b2brecs.naming import output_names
@@ -298,8 +299,17 @@ class Dataset(Config):
 
     # -- checking ----------------------------------------------------------------------------------
 
+    def structure(self) -> list[Problem]:
+        """List joins, chosen columns and filters that lead nowhere."""
+        found = loose_ends(self.tables, self.joins, self.selected)
+        if self.known and not found:
+            found += lost_filters(self.filters, [column.name for column in self.output()])
+        return found
+
     def problems(self) -> list[Problem]:
-        found = []
+        found = self.structure()
+        if found:
+            return found
         for role in ("user", "product", "timestamp"):
             if getattr(self.role, role) is None:
                 found.append(Problem(f"roles.{role}", "None", "is not set.", f"Say which column: .roles({role}='…')."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,8 @@ def home_folder(path: str, root: Path) -> Path:
         registry = (folder / _REGISTRY).resolve()
         inside = folder.is_relative_to(top) and registry.is_relative_to(top)
         if inside:
-            registry.is_file()  # raises where nothing can be looked up
+            with suppress(FileNotFoundError, NotADirectoryError):
+                registry.stat()  # any other error: nothing can be looked up
     except (OSError, RuntimeError, ValueError):
         raise Refused(400, "The path is not that of a folder that can be read.") from None
     if not inside:

@@ -9,7 +9,7 @@ import traitlets
 
 from b2brecs.configs.code import Code, dataset_parts
 from b2brecs.configs.dataset import Dataset
-from b2brecs.errors import ConfigError, Problem, nearest
+from b2brecs.errors import ConfigError, Problem
 from b2brecs.types import NUMERIC_TYPES, TIME_TYPES, TableSchema
 from b2brecs.widgets.base import ConfigWidget
 
@@ -40,7 +40,7 @@ class SchemaBuilder(ConfigWidget):
 
     def _read(self, draft: Mapping[str, Any]) -> Dataset:
         dataset = Dataset.from_dict(draft)
-        wrong = [*_structure(dataset), *_roles(dataset)]
+        wrong = [*dataset.structure(), *_roles(dataset)]
         if wrong:
             raise ConfigError(f"Dataset {dataset.name!r}", wrong)
         return dataset
@@ -71,40 +71,6 @@ class SchemaBuilder(ConfigWidget):
 
     def _codes(self, value: Dataset) -> Sequence[Code]:
         return (dataset_parts(value),)
-
-
-def _structure(dataset: Dataset) -> list[Problem]:
-    """List joins and columns that lead nowhere."""
-    columns = {table.alias: table.column_names for table in dataset.tables}
-    found: list[Problem] = []
-
-    def check(field: str, alias: str, column: str) -> None:
-        if alias not in columns:
-            found.append(Problem(field, repr(alias), "is not a table of this dataset.", nearest(alias, columns)))
-        elif columns[alias] and column not in columns[alias]:
-            found.append(
-                Problem(field, repr(column), f"is not a column of {alias!r}.", nearest(column, columns[alias]))
-            )
-
-    for index, join in enumerate(dataset.joins):
-        for here, there in join.on:
-            check(f"joins[{index}].on", join.left, here)
-            check(f"joins[{index}].on", join.right, there)
-    for index, (alias, column) in enumerate(dataset.selected):
-        check(f"selected[{index}]", alias, column)
-    if dataset.known and not found:
-        names = [column.name for column in dataset.output()]
-        for index, item in enumerate(dataset.filters):
-            used = getattr(item, "column", None)
-            if used is not None and used not in names:
-                found.append(Problem(f"filters[{index}].column", repr(used), "is not a column any more.",
-                                     f"Remove the filter first: .without_filter({index + 1})."))  # fmt: skip
-    joined = [table.alias for table in dataset.tables[:1]] + [join.right for join in dataset.joins]
-    if sorted(joined) != sorted(columns):
-        found.append(
-            Problem("joins", "", "each table but the first is joined once.", "Remove the join and drag again.")
-        )
-    return found
 
 
 def _roles(dataset: Dataset) -> list[Problem]:

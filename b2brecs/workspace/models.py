@@ -17,7 +17,7 @@ from b2brecs.workspace.configs import ConfigVerbs, as_config
 
 if TYPE_CHECKING:
     from b2brecs.experiments.model import Model
-    from b2brecs.experiments.quick_test import QuickTest
+    from b2brecs.experiments.quick import QuickTest
 
 
 class ModelVerbs(ConfigVerbs):
@@ -57,7 +57,7 @@ class ModelVerbs(ConfigVerbs):
         MissingExtra
             TensorFlow is not installed.
         """
-        from b2brecs.experiments.quick_test import run_quick_test
+        from b2brecs.experiments.quick import run_quick_test
 
         features = as_config(FeatureConfig, features, self)
         model = as_config(ModelConfig, model, self)

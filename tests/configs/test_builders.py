@@ -215,3 +215,14 @@ def test_removing_a_join_removes_what_hangs_on_it():
     makers = TableSchema("makers", (Column("title", "STRING"), Column("city", "STRING")))
     dataset = sales().join(makers, on="title", left="items")
     assert [table.alias for table in dataset.without_join("items").tables] == ["lines"]
+
+
+def test_a_stored_dataset_whose_parts_lead_nowhere_is_not_built():
+    data = sales().keep("title", "x").to_dict()
+    wrong_join = data | {"joins": [data["joins"][0] | {"on": [["sku", "skuu"]]}]}
+    with pytest.raises(ConfigError, match=r"'skuu': is not a column of 'items'. Did you mean 'sku'"):
+        Dataset.from_dict(wrong_join).build()
+    with pytest.raises(ConfigError, match="each table but the first is joined once"):
+        Dataset.from_dict(data | {"joins": []}).build()
+    with pytest.raises(ConfigError, match=r"without_filter\(1\)"):
+        Dataset.from_dict(data | {"selected": [["lines", "sku"], ["lines", "buyer"], ["lines", "day"]]}).build()
