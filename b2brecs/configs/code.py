@@ -389,7 +389,8 @@ def _literal(value: Any) -> str:
         case float():
             if not math.isfinite(value):
                 return f'float("{value}")'
-            return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+            whole = value.is_integer() and abs(value) < 1e15 and str(value) != "-0.0"
+            return str(int(value)) if whole else repr(value)
         case dt.date():
             return f'"{value.isoformat()}"'
         case Transform() if not _ours(value):

@@ -36,11 +36,10 @@ def loose_ends(tables: Sequence[TableRef], joins: Sequence[Join], selected: Sequ
 
 def lost_filters(filters: Sequence[Filter], names: Collection[str]) -> list[Problem]:
     """List filters on columns that are there no more."""
-    return [
-        Problem(
-            f"filters[{index}].column", repr(item.column), "is not a column any more.",
-            f"Remove the filter first: .without_filter({index + 1}).",
-        )
-        for index, item in enumerate(filters)
-        if getattr(item, "column", None) is not None and item.column not in names  # type: ignore[union-attr]
-    ]  # fmt: skip
+    found = []
+    for index, item in enumerate(filters):
+        column = getattr(item, "column", None)
+        if column is not None and column not in names:
+            fix = f"Remove the filter first: .without_filter({index + 1})."
+            found.append(Problem(f"filters[{index}].column", repr(column), "is not a column any more.", fix))
+    return found
