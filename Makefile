@@ -15,17 +15,23 @@ export B2BRECS_TFX_ENV := $(CURDIR)/.cache/tfx
 help:  ## show the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-setup: .venv/.installed  ## make .venv from the lock
+# Stamps hold content hashes: nothing is fetched again, so nothing needs a network, while the files are the same.
+LOCK_HASH := $(firstword $(shell sha256sum requirements.lock))
+PROJECT_HASH := $(firstword $(shell sha256sum pyproject.toml))
 
-.venv/.installed: requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.13 is missing: apt-get install python3"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+setup:  ## make .venv from the lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.13 is missing: apt-get install python3 python3-venv"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "Python 3.11 to 3.13 is needed, $(PYTHON) is another"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	test -x $(UV) || $(BIN)/python -m pip install --quiet uv
-	$(UV) pip sync --quiet --python $(BIN)/python --compile-bytecode --require-hashes requirements.lock
-	HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@touch $@
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(UV) || $(BIN)/python -m pip install --quiet uv
+	@test "$$(cat .venv/.lock-hash 2>/dev/null)" = $(LOCK_HASH) || { \
+		echo "Installing what requirements.lock names (about 5 GB)..." && rm -f .venv/.project-hash && \
+		$(UV) pip sync --quiet --python $(BIN)/python --compile-bytecode --require-hashes requirements.lock && \
+		echo $(LOCK_HASH) > .venv/.lock-hash; }
+	@test "$$(cat .venv/.project-hash 2>/dev/null)" = $(PROJECT_HASH) || { \
+		HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(UV) pip install --quiet --offline --python $(BIN)/python --no-deps --no-build-isolation \
+			--editable . && echo $(PROJECT_HASH) > .venv/.project-hash; }
 
 widgets: b2brecs/widgets/static/.built  ## build the notebook widgets
 
