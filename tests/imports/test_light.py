@@ -57,6 +57,11 @@ MISSING = {
         "b2b.Workspace.local('/tmp/x').test(b2b.Connection.postgres('p', host='h', database='d', user='u'))",
         "a PostgreSQL connection needs psycopg2: pip install 'b2brecs[postgres]'",
     ),
+    "tensorflow": (
+        "from b2brecs.training.interactions import from_arrays as f; from b2brecs.training.quick import quick_test as q; "
+        "q(f(['a'], ['b'], [0]), model=b2b.ModelConfig.preset())",
+        "the two-tower model needs tensorflow: pip install 'b2brecs[train]'",
+    ),
     "google": (
         "b2b.Workspace.gcp(project='p').tables()",
         "pip install 'b2brecs[gcp]'",
