@@ -58,8 +58,10 @@ MISSING = {
         "a PostgreSQL connection needs psycopg2: pip install 'b2brecs[postgres]'",
     ),
     "tensorflow": (
-        "import b2brecs.training.interactions as i, b2brecs.training.quick as q\n"
-        + "    q.quick_test(i.from_arrays(['a'], ['b'], [0]), model=b2b.ModelConfig.preset())",
+        (
+            "import b2brecs.training.interactions as i, b2brecs.training.quick as q\n"
+            "    q.quick_test(i.from_arrays(['a'], ['b'], [0]), model=b2b.ModelConfig.preset())"
+        ),
         "the two-tower model needs tensorflow: pip install 'b2brecs[train]'",
     ),
     "google": (
