@@ -18,10 +18,11 @@ color:var(--b2b-fg);background:var(--b2b-bg);border:1px solid var(--b2b-line);bo
 padding:10px 14px;margin:4px 0;font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);max-width:960px;
 overflow-x:auto}
 .b2b-card h4{margin:0 0 6px;font-size:14px}.b2b-card h4 small{font-weight:400;color:var(--b2b-soft);margin-left:6px}
-.b2b-card table{border-collapse:collapse;margin:0}.b2b-card th,.b2b-card td{padding:2px 12px 2px 0;text-align:left;
-vertical-align:top;border:0;background:none}.b2b-card th{color:var(--b2b-soft);font-weight:500}
-.b2b-card td.n,.b2b-card th.n{text-align:right;font-variant-numeric:tabular-nums}
-.b2b-card tr.b2b-strong td{font-weight:650}.b2b-card thead th{border-bottom:1px solid var(--b2b-line)}
+.b2b-card.b2b-card table{border-collapse:collapse;margin:0}.b2b-card.b2b-card th,.b2b-card.b2b-card td{
+padding:2px 12px 2px 0;text-align:left;
+vertical-align:top;border:0;background:none}.b2b-card.b2b-card th{color:var(--b2b-soft);font-weight:500}
+.b2b-card.b2b-card td.n,.b2b-card.b2b-card th.n{text-align:right;font-variant-numeric:tabular-nums}
+.b2b-card.b2b-card tr.b2b-strong td{font-weight:650}.b2b-card.b2b-card thead th{border-bottom:1px solid var(--b2b-line)}
 .b2b-card p{margin:6px 0 0}.b2b-card .b2b-error{color:var(--jp-error-color1,#b3261e)}
 .b2b-card .b2b-warning{color:var(--jp-warn-color0,#8a5300)}
 """

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from b2brecs.display import Table
+from b2brecs.display import Table, offline
 from b2brecs.training.evaluate import RECOMMEND, Leaderboard
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class BoardView:
         base = alt.Chart(pd.DataFrame(points)).encode(y=alt.Y("model:N", sort="-x", title=None))
         bars = base.mark_bar().encode(x=alt.X(f"{chosen}:Q"), color=alt.Color("kind:N", title=None))
         lines = base.mark_rule().encode(x="low:Q", x2="high:Q")
-        return (bars + lines).properties(width=300, height=220).facet(alt.Column("scope:N", title=None))
+        return offline((bars + lines).properties(width=300, height=220).facet(alt.Column("scope:N", title=None)))
 
     def _table(self) -> Table:
         recall, ndcg = f"recall@{self.k}", f"ndcg@{self.k}"
