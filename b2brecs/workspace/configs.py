@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from typing import TypeVar, overload
 
 from b2brecs.backends.protocols import Document, Home
 from b2brecs.configs.base import Config
@@ -130,6 +130,3 @@ class ConfigVerbs:
 def as_config(kind: type[C], value: C | str, verbs: ConfigVerbs) -> C:
     """Return a configuration given as itself or by its saved name."""
     return verbs.saved(kind, value) if isinstance(value, str) else value
-
-
-__all__ = ["Any", "ConfigVerbs", "Saved", "as_config"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from b2brecs.backends.environment import from_environment
 from b2brecs.backends.gcp.refusals import sentence
 from b2brecs.errors import B2BRecsError, SecretNotFound, require
 
@@ -54,10 +54,7 @@ class CloudSecrets:
             Nothing is stored under the reference.
         """
         if secret.scheme == "env":
-            value = os.environ.get(secret.key)
-            if value is None:
-                raise SecretNotFound(secret.reference, f"Set the environment variable {secret.key} where this runs.")
-            return value
+            return from_environment(secret)
         name = f"{self._path(secret)}/versions/latest"
         client = self._open()
         found = self._ask(secret, READ, lambda: client.access_secret_version(name=name).payload.data)

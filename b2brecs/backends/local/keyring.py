@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+from b2brecs.backends.environment import from_environment
 from b2brecs.configs.secrets import Secret
 from b2brecs.errors import B2BRecsError, SecretNotFound
 
@@ -33,12 +33,7 @@ class LocalSecrets:
             Nothing is stored under the reference.
         """
         if secret.scheme == "env":
-            value = os.environ.get(secret.key)
-            if value is None:
-                raise SecretNotFound(
-                    secret.reference, f"Set the environment variable {secret.key} before the notebook starts."
-                )
-            return value
+            return from_environment(secret)
         keyring = _keyring(secret)
         try:
             stored: str | None = keyring.get_password(_SERVICE, secret.key)
