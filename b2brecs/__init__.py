@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from b2brecs import sample as sample
+    from b2brecs.configs import rules as rules
     from b2brecs.configs.compat import compatible as compatible
     from b2brecs.configs.connection import Connection as Connection
     from b2brecs.configs.connection import SourceSettings as SourceSettings
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from b2brecs.configs.etl import EtlJob as EtlJob
     from b2brecs.configs.features import FeatureConfig as FeatureConfig
     from b2brecs.configs.model import ModelConfig as ModelConfig
+    from b2brecs.configs.schedule import Schedule as Schedule
     from b2brecs.configs.secrets import Secret as Secret
     from b2brecs.configs.split import StrictTime as StrictTime
     from b2brecs.configs.transforms import Transform as Transform
@@ -42,6 +44,7 @@ _PLACES = {
     "EtlJob": "b2brecs.configs.etl",
     "FeatureConfig": "b2brecs.configs.features",
     "ModelConfig": "b2brecs.configs.model",
+    "Schedule": "b2brecs.configs.schedule",
     "Secret": "b2brecs.configs.secrets",
     "Source": "b2brecs.sources.base",
     "SourceSettings": "b2brecs.configs.connection",
@@ -54,7 +57,7 @@ _PLACES = {
     "register_source": "b2brecs.sources.base",
     "register_transform": "b2brecs.features.engines",
 }
-_MODULES = ("errors", "sample")
+_MODULES = {"errors": "b2brecs.errors", "rules": "b2brecs.configs.rules", "sample": "b2brecs.sample"}
 
 __all__ = ["__version__", *sorted(_PLACES), *_MODULES]  # noqa: PLE0604 - all are text
 
@@ -63,7 +66,7 @@ def __getattr__(name: str) -> Any:
     if name in _PLACES:
         value = getattr(importlib.import_module(_PLACES[name]), name)
     elif name in _MODULES:
-        value = importlib.import_module(f"b2brecs.{name}")
+        value = importlib.import_module(_MODULES[name])
     else:
         from b2brecs.errors import nearest
 

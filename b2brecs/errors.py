@@ -190,10 +190,10 @@ class SecretNotFound(B2BRecsError, LookupError):
 
 
 class SourceError(B2BRecsError):
-    """A source of customer data refused, or could not be reached."""
+    """A source of customer data refused, or could not be reached; ``transient`` if it may pass by itself."""
 
-    def __init__(self, source: str, reason: str, fix: str = "") -> None:
-        self.source, self.reason, self.fix = source, reason, fix
+    def __init__(self, source: str, reason: str, fix: str = "", *, transient: bool = False) -> None:
+        self.source, self.reason, self.fix, self.transient = source, reason, fix, transient
         super().__init__(source, reason, fix)
 
     def __str__(self) -> str:
@@ -206,6 +206,10 @@ class WarehouseError(B2BRecsError):
 
 class LoadError(B2BRecsError):
     """A load could not be completed; the table that stood before still stands."""
+
+
+class Cancelled(B2BRecsError):
+    """A run was stopped by hand; what had been committed stays, the rest was taken back."""
 
 
 class EmptySplit(B2BRecsError, ValueError):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlglot import exp
 
-CommitMode = Literal["swap", "append", "merge", "replace"]
+CommitMode = Literal["swap", "append", "merge", "replace", "refresh"]
 RunStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 
 # Tables whose names begin so are the library's own and are not shown.
@@ -38,13 +38,15 @@ class Cost:
 class LoadState:
     """How far a job has loaded a table. It is written in the same step as the rows.
 
-    ``watermark`` is text (JSON) so that every type survives; ``run`` names the run that wrote it.
+    ``watermark`` is text (JSON) so that every type survives; ``run`` names the run that wrote it. ``facts`` is
+    JSON text too: the source's columns, its files, and whatever else the next run compares with.
     """
 
     key: str
     watermark: str | None
     run: str
     rows: int = 0
+    facts: str = "{}"
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,43 @@ class Staged:
     rows: int
 
 
+@dataclass(frozen=True)
+class Change:
+    """What staged rows do to their target.
+
+    ``swap`` replaces the table; ``append`` adds; ``merge`` replaces rows of equal ``keys`` and adds the rest (of
+    staged rows with equal keys the last one counts); ``replace`` removes the target's rows whose ``keys`` occur among
+    the staged ones, or whose first key is one of ``removed`` (STRING), and adds all staged rows; ``refresh`` removes
+    the target's rows whose one key is at least ``low`` (JSON text; None: all rows) or NULL, and adds all staged rows.
+    In a key, NULL equals NULL.
+
+    ``partition`` names a DATE, DATETIME or TIMESTAMP column by whose days a table that the commit creates is
+    partitioned and clustered, where the warehouse knows such a thing.
+    """
+
+    staged: Staged
+    mode: CommitMode
+    keys: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    low: str | None = None
+    partition: str | None = None
+
+
 class Warehouse(Protocol):
     """Where loaded tables live: DuckDB or BigQuery."""
 
     @property
     def dialect(self) -> str:
         """Sqlglot's name of the SQL it speaks."""
+        ...
+
+    @property
+    def bounds(self) -> Mapping[str, tuple[Any, Any]]:
+        """Least and greatest value of warehouse types that hold less than Arrow does, e.g. ``{"DATE": (a, b)}``.
+
+        Values are those of Python: date, naive datetime (TIMESTAMP's in UTC), Decimal. The infinite times of
+        databases come from the sources as Arrow's extreme values, and fit only where a type is not in the mapping.
+        """
         ...
 
     def tables(self) -> list[str]:
@@ -92,25 +125,32 @@ class Warehouse(Protocol):
         """
         ...
 
-    def commit(
-        self,
-        staged: Staged,
-        *,
-        mode: CommitMode,
-        keys: Sequence[str] = (),
-        state: LoadState | None = None,
-        expect: str | None = None,
-    ) -> int:
-        """Make staged rows visible, together with ``state``, in one step; returns the target's rows.
+    def differs(self, change: Change) -> bool:
+        """Say whether a commit of the change would leave the target other than it is.
 
-        ``swap`` replaces the table; ``append`` adds; ``merge`` replaces rows of equal ``keys`` and adds the
-        rest (of staged rows with equal keys the last one counts); ``replace`` removes the target's rows whose
-        ``keys`` occur among the staged ones and adds all staged rows. In a key, NULL equals NULL. Columns that
-        the target lacks are added, those that the rows lack become NULL; a column whose type changed is refused
-        with ``LoadError``, as are keys that are not columns. A commit uses the staged rows up. With ``state``,
-        the step happens only if the state that stands was written by run ``expect`` (None: there is none),
-        else ``LoadError``; a state that stands with ``state.run`` itself means that this commit happened
-        already, and nothing is done.
+        Rows are compared whole, as many times as each occurs. True where there is no target, and where the
+        columns differ. ``append`` differs if there are rows.
+        """
+        ...
+
+    def discard(self, staged: Staged, where: exp.Expression) -> Staged:
+        """Remove the staged rows for which a condition on their columns is true; return what is left.
+
+        ``staged.name`` can be read with ``query`` too. Raises ``WarehouseError``.
+        """
+        ...
+
+    def commit(
+        self, changes: Change | Sequence[Change], *, state: LoadState | None = None, expect: str | None = None
+    ) -> int:
+        """Make staged rows visible, together with ``state``, in one step; returns the first target's rows.
+
+        Several changes, of different targets, are one step too. Columns that a target lacks are added, those that
+        the rows lack become NULL; a column whose type changed is refused with ``LoadError``, as are keys that are
+        not columns. A commit uses the staged rows up. With ``state``, the step happens only if the state that
+        stands was written by run ``expect`` (None: there is none), else ``LoadError``; a state that stands with
+        ``state.run`` itself means that this commit happened already, and nothing is done. Without changes, only
+        the state is written (returns 0).
         """
         ...
 

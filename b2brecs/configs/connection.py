@@ -2,83 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from pydantic import Field, SerializeAsAny, StringConstraints, field_validator
+from pydantic import SerializeAsAny
 
 from b2brecs import context
 from b2brecs.configs.base import Config
-from b2brecs.configs.kinds import Member
-from b2brecs.configs.secrets import Secret, SecretRef
+from b2brecs.configs.secrets import Secret
+from b2brecs.configs.sources import (
+    AzureSettings,
+    BigQuerySettings,
+    FilesSettings,
+    FirestoreSettings,
+    GCSSettings,
+    MySQLSettings,
+    PostgresSettings,
+    PubSubSettings,
+    S3Settings,
+    SourceSettings,
+    SQLiteSettings,
+)
 from b2brecs.types import Column
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-Text = Annotated[str, StringConstraints(min_length=1)]
-
-
-class SourceSettings(Member, family="source", entry_points="b2brecs.sources"):
-    """Base of every kind of source's settings. A new kind subclasses it and sets ``kind``."""
-
-    def identity(self) -> tuple[str, ...]:
-        """Return what makes two connections the same: host, database, user, or their like."""
-        return (type(self).kind, self.to_json())
-
-    def label(self) -> str:
-        """Return a short text that says where this leads; never a secret."""
-        return type(self).kind
-
-
-class PostgresSettings(SourceSettings):
-    """A PostgreSQL database."""
-
-    kind: ClassVar[str] = "postgres"
-    host: Text
-    database: Text
-    user: Text
-    password: SecretRef | None = None
-    port: Port = 5432
-    db_schema: Text = Field(default="public", alias="schema")
-    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
-
-    def identity(self) -> tuple[str, ...]:
-        return ("postgres", self.host, str(self.port), self.database, self.user, self.db_schema)
-
-    def label(self) -> str:
-        return f"postgres {self.user}@{self.host}:{self.port}/{self.database}"
-
-
-class FilesSettings(SourceSettings):
-    """A folder of files, each pattern of which is a table.
-
-    Without ``tables``, every file ``orders.csv`` is a table ``orders``, and every sub-folder of files of one
-    format is a table too.
-    """
-
-    kind: ClassVar[str] = "files"
-    path: Text
-    tables: tuple[tuple[Text, Text], ...] = ()
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
-    encoding: Text = "utf-8"
-    header: bool = True
-    # CSV and JSON carry no types: a column not named here is text if in doubt.
-    types: tuple[Column, ...] = ()
-
-    @field_validator("path", mode="before")
-    @classmethod
-    def _path(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, PurePath) else value
-
-    @field_validator("tables", mode="before")
-    @classmethod
-    def _tables(cls, value: Any) -> Any:
-        return tuple(value.items()) if isinstance(value, dict) else value
-
-    def identity(self) -> tuple[str, ...]:
-        return ("files", self.path, *(pattern for _, pattern in self.tables))
-
-    def label(self) -> str:
-        return f"files in {self.path}"
 
 
 class Connection(Config):
@@ -104,11 +50,9 @@ class Connection(Config):
         name: str,
         *,
         path: str | PurePath,
-        tables: dict[str, str] | None = None,
-        delimiter: str = ",",
-        encoding: str = "utf-8",
-        header: bool = True,
+        tables: Mapping[str, str] | None = None,
         description: str = "",
+        **layout: Any,
     ) -> Connection:
         """Connect to a folder of CSV, Parquet or JSON files.
 
@@ -118,10 +62,87 @@ class Connection(Config):
             The folder.
         tables
             Table name → glob pattern below the folder; default: one table per file or sub-folder.
-        delimiter, encoding, header
-            How CSV files are written.
+        layout
+            How the files are written: ``format``, ``delimiter``, ``quote``, ``encoding``, ``header``,
+            ``types={column: type}``; see ``FileSettings``.
         """
-        source = FilesSettings(path=path, tables=tables or (), delimiter=delimiter, encoding=encoding, header=header)
+        return cls(name, source=FilesSettings(path=path, tables=tables or (), **layout), description=description)
+
+    @classmethod
+    def s3(
+        cls,
+        name: str,
+        *,
+        bucket: str,
+        prefix: str = "",
+        tables: Mapping[str, str] | None = None,
+        region: str = "us-east-1",
+        endpoint: str | None = None,
+        access_key_id: Secret | None = None,
+        secret_access_key: Secret | None = None,
+        description: str = "",
+        **layout: Any,
+    ) -> Connection:
+        """Connect to files in a bucket of S3 or of a service like it; ``layout`` as for ``files``."""
+        source = S3Settings(
+            bucket=bucket,
+            prefix=prefix,
+            tables=tables or (),
+            region=region,
+            endpoint=endpoint,
+            access_key_id=access_key_id,
+            secret_access_key=secret_access_key,
+            **layout,
+        )
+        return cls(name, source=source, description=description)
+
+    @classmethod
+    def gcs(
+        cls,
+        name: str,
+        *,
+        bucket: str,
+        prefix: str = "",
+        tables: Mapping[str, str] | None = None,
+        project: str | None = None,
+        credentials: Secret | None = None,
+        description: str = "",
+        **layout: Any,
+    ) -> Connection:
+        """Connect to files in a bucket of Google Cloud Storage; ``layout`` as for ``files``."""
+        source = GCSSettings(
+            bucket=bucket, prefix=prefix, tables=tables or (), project=project, credentials=credentials, **layout
+        )
+        return cls(name, source=source, description=description)
+
+    @classmethod
+    def azure_blob(
+        cls,
+        name: str,
+        *,
+        container: str,
+        account: str | None = None,
+        prefix: str = "",
+        tables: Mapping[str, str] | None = None,
+        endpoint: str | None = None,
+        account_key: Secret | None = None,
+        sas_token: Secret | None = None,
+        connection_string: Secret | None = None,
+        description: str = "",
+        **layout: Any,
+    ) -> Connection:
+        """Connect to files in a container of Azure Blob Storage; ``layout`` as for ``files``."""
+        source = AzureSettings(
+            container=container,
+            account=account,
+            prefix=prefix,
+            tables=tables or (),
+            endpoint=endpoint,
+            account_key=account_key,
+            sas_token=sas_token,
+            connection_string=connection_string,
+            **layout,
+        )
         return cls(name, source=source, description=description)
 
     @classmethod
@@ -145,6 +166,81 @@ class Connection(Config):
         return cls(name, source=source, description=description)
 
     @classmethod
+    def mysql(
+        cls,
+        name: str,
+        *,
+        host: str,
+        database: str,
+        user: str,
+        password: Secret | None = None,
+        port: int = 3306,
+        ssl: bool = False,
+        description: str = "",
+    ) -> Connection:
+        """Connect to a MySQL or MariaDB database; ``password`` is a reference: ``Secret("keyring:erp")``."""
+        source = MySQLSettings(host=host, database=database, user=user, password=password, port=port, ssl=ssl)
+        return cls(name, source=source, description=description)
+
+    @classmethod
+    def sqlite(cls, name: str, *, path: str | PurePath, description: str = "") -> Connection:
+        """Connect to a SQLite file."""
+        return cls(name, source=SQLiteSettings(path=path), description=description)
+
+    @classmethod
+    def bigquery(
+        cls,
+        name: str,
+        *,
+        project: str,
+        dataset: str,
+        billing_project: str | None = None,
+        location: str | None = None,
+        credentials: Secret | None = None,
+        description: str = "",
+    ) -> Connection:
+        """Connect to a dataset of BigQuery, as a source; see ``BigQuerySettings``."""
+        source = BigQuerySettings(
+            project=project,
+            dataset=dataset,
+            billing_project=billing_project,
+            location=location,
+            credentials=credentials,
+        )
+        return cls(name, source=source, description=description)
+
+    @classmethod
+    def firestore(
+        cls,
+        name: str,
+        *,
+        project: str,
+        database: str = "(default)",
+        credentials: Secret | None = None,
+        sample: int = 1000,
+        description: str = "",
+    ) -> Connection:
+        """Connect to the collections of a Firestore database; see ``FirestoreSettings``."""
+        source = FirestoreSettings(project=project, database=database, credentials=credentials, sample=sample)
+        return cls(name, source=source, description=description)
+
+    @classmethod
+    def pubsub(
+        cls,
+        name: str,
+        *,
+        project: str,
+        subscription: str,
+        fields: Mapping[str, str] | None = None,
+        credentials: Secret | None = None,
+        description: str = "",
+    ) -> Connection:
+        """Connect to a Pub/Sub subscription; ``fields`` are columns, name → warehouse type, taken from messages."""
+        columns = [Column(key, kind) for key, kind in (fields or {}).items()]  # type: ignore[arg-type]
+        source = PubSubSettings(project=project, subscription=subscription, fields=columns, credentials=credentials)
+        return cls(name, source=source, description=description)
+
+    @classmethod
     def of(cls, name: str, kind: str, *, description: str = "", **settings: Any) -> Connection:
         """Connect to any registered kind of source, built in or from another package."""
         return cls(name, source={"kind": kind, **settings}, description=description)
@@ -153,5 +249,20 @@ class Connection(Config):
         """Try the connection in the current workspace; see ``Workspace.test``."""
         return context.current().test(self)
 
+    def tables(self) -> Any:
+        """List the tables at the source; see ``Workspace.source_tables``."""
+        return context.current().source_tables(self)
+
+    def schema(self, table: str) -> Any:
+        """Return a source table's columns; see ``Workspace.source_schema``."""
+        return context.current().source_schema(self, table)
+
+    def preview(self, table: str, limit: int = 10) -> Any:
+        """Return some rows of a source table; see ``Workspace.source_preview``."""
+        return context.current().source_preview(self, table, limit=limit)
+
     def _facts(self) -> dict[str, str]:
         return {"source": self.source.label(), **super()._facts()}
+
+
+__all__ = ["Connection", "FilesSettings", "PostgresSettings", "SourceSettings"]

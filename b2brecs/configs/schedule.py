@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
+from itertools import islice
+from typing import Any, Literal, Self
 
+from b2brecs.configs.base import Value
 from b2brecs.errors import ConfigError, Problem, nearest, show
 
 _EXAMPLE = "Give five fields, minute hour day month weekday: '0 3 * * *' is daily at 03:00."
@@ -39,3 +42,65 @@ def check_timetable(name: str, cron: str, timezone: str) -> None:
         problems.append(Problem("timezone", show(timezone), "this is not a time zone.", fix))
     if problems:
         raise ConfigError(f"Timetable {name!r}", problems)
+
+
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class Schedule(Value):
+    """When a job runs: a cron expression in an IANA time zone, and what happens when the last run still goes on.
+
+    ``overlap="skip"`` lets a time pass while the job still runs; ``"queue"`` starts it once more right after.
+
+    Examples
+    --------
+    >>> Schedule.weekly("monday", "06:30", timezone="Europe/Berlin").cron
+    '30 6 * * 1'
+    """
+
+    cron: str
+    timezone: str = "UTC"
+    overlap: Literal["skip", "queue"] = "skip"
+
+    def model_post_init(self, _context: Any, /) -> None:
+        check_timetable("schedule", self.cron, self.timezone)
+
+    @classmethod
+    def hourly(cls, minute: int = 0, **options: Any) -> Self:
+        """Every hour at a minute, 0 to 59."""
+        return cls(cron=f"{minute} * * * *", **options)
+
+    @classmethod
+    def daily(cls, at: str = "02:00", **options: Any) -> Self:
+        """Every day at a time, ``HH:MM``."""
+        hour, minute = _clock(at)
+        return cls(cron=f"{minute} {hour} * * *", **options)
+
+    @classmethod
+    def weekly(cls, day: str = "sunday", at: str = "02:00", **options: Any) -> Self:
+        """Every week on a day of the week, by its English name."""
+        if day.lower() not in _DAYS:
+            raise ConfigError.single("Schedule", "day", day, "this is not a day of the week.", nearest(day, _DAYS))
+        hour, minute = _clock(at)
+        return cls(cron=f"{minute} {hour} * * {(_DAYS.index(day.lower()) + 1) % 7}", **options)
+
+    @classmethod
+    def monthly(cls, day: int = 1, at: str = "02:00", **options: Any) -> Self:
+        """Every month on a day, 1 to 31; a month without that day is left out."""
+        hour, minute = _clock(at)
+        return cls(cron=f"{minute} {hour} {day} * *", **options)
+
+    def next_times(self, count: int = 5, *, after: dt.datetime | None = None) -> list[dt.datetime]:
+        """Return the next times, in the schedule's own zone; fewer where the expression ends."""
+        from cronsim import CronSim
+
+        start = (after or dt.datetime.now(dt.UTC)).astimezone(zoneinfo.ZoneInfo(self.timezone))
+        return list(islice(CronSim(self.cron, start), count))
+
+
+def _clock(text: str) -> tuple[int, int]:
+    try:
+        time = dt.time.fromisoformat(text)
+    except ValueError:
+        raise ConfigError.single("Schedule", "at", text, "this is not a time of day.", "Write 'HH:MM'.") from None
+    return time.hour, time.minute

@@ -1,5 +1,27 @@
-"""Sources of customer data. A new kind is one file and one call of ``register_source``."""
+"""Where customer data comes from, and how rows are read from there."""
 
-from b2brecs.sources.base import Since, Source, open_source, register_source
+from b2brecs.sources.base import (
+    WHOLE,
+    KeyRange,
+    OnReject,
+    Part,
+    Reject,
+    Since,
+    Source,
+    SourceFile,
+    open_source,
+    register_source,
+)
 
-__all__ = ["Since", "Source", "open_source", "register_source"]
+__all__ = [
+    "WHOLE",
+    "KeyRange",
+    "OnReject",
+    "Part",
+    "Reject",
+    "Since",
+    "Source",
+    "SourceFile",
+    "open_source",
+    "register_source",
+]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from b2brecs.configs.connection import FilesSettings
 from b2brecs.errors import NotFound, SourceError
 from b2brecs.sources.base import Since, Source
-from b2brecs.sources.inference import infer_types
+from b2brecs.sources.files.inference import infer_types
 from b2brecs.types import Column, TableSchema
 
 if TYPE_CHECKING:
