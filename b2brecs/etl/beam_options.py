@@ -77,7 +77,19 @@ def stays_here(options: Mapping[str, str]) -> bool:
 def _value(name: str, text: str) -> str | bool | list[str]:
     if name in _MANY:
         return [item.strip() for item in text.split(",") if item.strip()]
-    return {"true": True, "false": False}.get(text.casefold(), text)
+    switched = {"true": True, "false": False}.get(text.casefold())
+    return text if switched is None or not _is_switch(name) else switched
+
+
+def _is_switch(name: str) -> bool:
+    """Say whether an option stands without a value."""
+    options: Any = require("apache_beam.options.pipeline_options", feature="the Beam engine", extra="dataflow")
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            options.PipelineOptions([f"--{name}"]).get_all_options()
+    except SystemExit:
+        return False
+    return True
 
 
 def _dataflow(given: Mapping[str, Any], folder: str) -> list[Problem]:

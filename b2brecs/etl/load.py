@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from b2brecs.backends.protocols import Change, LoadState, Staged
 from b2brecs.configs.etl import TableLoad
+from b2brecs.configs.rules import Rule
 from b2brecs.errors import LoadError, WarehouseError
 from b2brecs.etl import commits
-from b2brecs.etl.around import Surroundings, Tally, existing, rows_of
+from b2brecs.etl.around import Surroundings, Tally, existing
 from b2brecs.etl.cast import json_value, row_text
 from b2brecs.etl.extract import Extraction
 from b2brecs.etl.filesets import changes_of, file_results, stamps, whole_or_changed
@@ -28,6 +29,9 @@ from b2brecs.etl.tracking import FileChanges
 from b2brecs.etl.watermark import bounded, step_back
 from b2brecs.sources import Part, Reject, Since, SourceFile
 from b2brecs.types import TableSchema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class TableRun:
@@ -93,14 +97,15 @@ class TableRun:
             self._take_back()
             return
         with self._timed("checks"):
-            staged = self._checked(staged, planned, target, rejects)
+            draft = commits.main_change(staged, planned, since, changes, self.tally.skipped)
+            draft = self._checked(draft, target, rejects)
             rejects.check(self.tally.rows)
         with self._timed("load"):
-            made = self._changes(staged, planned, since, changes, rejects, known.get("rejects", ""))
+            made = self._changes(draft, planned, rejects, known.get("rejects", ""))
             kept = stamps(listed, self.tally.skipped) if listed is not None else None
             high = bounded(self.tally.high, safe, low)
             state = LoadState(
-                self.key, high, self.around.run, staged.rows,
+                self.key, high, self.around.run, draft.staged.rows,
                 json.dumps(facts(planned, settings=self.settings, rejects=rejects.digest, files=kept)),
             )  # fmt: skip
             self._commit(made, state, before, target)
@@ -152,7 +157,8 @@ class TableRun:
         else:
             found = self.source.key_range(planned.read, since, choice.parts) if choice.parts > 1 else None
             parts = cut(found, choice.parts, since=since) if found is not None else (Part(since=since),)
-        self._note(engine=choice.mode, parts=len(parts), notes=(choice.why,) if choice.why else ())
+        large = choice.mode == "beam" or (total or 0) >= engine.threshold
+        self._note(engine=choice.mode, parts=len(parts), notes=(choice.why,) if large else ())
         workers = min(len(parts), engine.parallel or min(4, _processors()))
         beam = choice.mode == "beam"
         return Extraction(self.around, planned, parts, rejects, self.tally, workers=workers, beam=beam, total=total)
@@ -173,44 +179,34 @@ class TableRun:
             )
         return load.on_empty == "keep"
 
-    def _checked(self, staged: Staged, planned: LoadPlan, target: TableSchema | None, rejects: RejectLog) -> Staged:
-        """Hold the rows against the job's rules; return those that stay."""
+    def _checked(self, draft: Change, target: TableSchema | None, rejects: RejectLog) -> Change:
+        """Hold the rows against the job's rules; return the change with those that stay."""
         rules = self.load.rules
         if not rules:
-            return staged
-        from b2brecs.etl.quality import broken, check
+            return draft
+        from b2brecs.etl.quality import check, quarantine
 
+        how: dict[str, Any] = {"mode": draft.mode, "keys": draft.keys, "low": draft.low, "removed": draft.removed}
         found = check(
-            self.warehouse, staged, rules, target_rows=None if target is None else _rows(target), mode=planned.mode,
-            keys=planned.keys, now=dt.datetime.now(dt.UTC),
+            self.warehouse, draft.staged, rules, target_rows=None if target is None else _rows(target),
+            now=dt.datetime.now(dt.UTC), **how,
         )  # fmt: skip
         self._note(checks=tuple(found))
         failed = [item for item in found if not item.passed and item.action == "fail"]
         if failed:
             words = "; ".join(f"{item.rule} ({item.found or f'{item.rows:,} rows break it'})" for item in failed)
             raise LoadError(f"table {self.load.target!r} was not loaded, as its rows break a rule: {words}.")
-        for rule, result in zip(rules, found, strict=True):
-            if result.passed or result.action != "quarantine":
-                continue
-            where = broken(self.warehouse, staged, rule, mode=planned.mode, keys=planned.keys)
-            for batch in self.warehouse.query(rows_of(staged.name, staged.schema.names).where(where)):
-                for index in range(batch.num_rows):
-                    rejects(Reject(row_text(batch, index), ", ".join(rule.columns()), f"breaks: {rule.describe()}"))
-            staged = self.warehouse.discard(staged, where)
-        return staged
 
-    def _changes(
-        self,
-        staged: Staged,
-        planned: LoadPlan,
-        since: Since | None,
-        changes: FileChanges | None,
-        rejects: RejectLog,
-        rejected_before: str,
-    ) -> list[Change]:
-        made = [commits.main_change(staged, planned, since, changes, self.tally.skipped)]
+        def take(rule: Rule, batch: pa.RecordBatch) -> None:
+            for index in range(batch.num_rows):
+                rejects(Reject(row_text(batch, index), ", ".join(rule.columns()), f"breaks: {rule.describe()}"))
+
+        return dataclasses.replace(draft, staged=quarantine(self.warehouse, draft.staged, rules, take, **how))
+
+    def _changes(self, main: Change, planned: LoadPlan, rejects: RejectLog, rejected_before: str) -> list[Change]:
+        made = [main]
         if self.load.snapshot_history:
-            made.append(commits.stage_history(self.around, staged, self.load.target))
+            made.append(commits.stage_history(self.around, main.staged, self.load.target))
         rejected = commits.stage_rejects(self.around, planned, rejects, rejected_before)
         made += [rejected] if rejected is not None else []
         self._staged += [change.staged for change in made[1:]]

@@ -3,13 +3,16 @@
 import base64
 import bz2
 import datetime as dt
+import functools
 import json
 import os
+import pickle
+import re
 import sqlite3
 import threading
 import zlib
 from collections import Counter
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
@@ -190,7 +193,7 @@ def test_the_watermark_is_known_of_each_part(path, tmp_path):
     plain = rows_of(list(open_source(connection, from_environment).read(TABLE, Part(since=since))))
     with read_with_beam(connection, from_environment, TABLE, pieces(3, since), str(tmp_path), options={}) as read:
         assert rows_of(list(read.batches())).equals(plain)
-        highest = max(part.high for part in read.parts)
+        highest = max(part.high or "" for part in read.parts)
         assert json.loads(highest) == pc.max(plain["at"]).as_py().isoformat()
     with read_with_beam(
         connection, from_environment, TABLE, [Part(since=Since("price", None))], str(tmp_path), options={}
@@ -251,7 +254,7 @@ def test_files_that_changed_since_are_noticed(path, tmp_path):
     connection = connect(path, trouble="reject")
     with read_with_beam(connection, from_environment, TABLE, pieces(2), str(tmp_path), options={}) as read:
         first, second = read.parts
-        Path(second.rejects).write_text("")
+        Path(second.rejects or "").write_text("")
         with pytest.raises(LoadError, match="part 2 of 2 of table 'rows' has 0 rejects in its file instead of 1"):
             list(read.rejects())
         Path(second.file).write_bytes(Path(first.file).read_bytes())
@@ -308,7 +311,7 @@ def test_an_odd_folder_is_a_folder(path, tmp_path):
 def test_files_in_a_bucket_of_google(path, gcs_server, monkeypatch):
     import google.auth
     from google.auth.credentials import AnonymousCredentials
-    from google.cloud import storage
+    from google.cloud import storage  # type: ignore[attr-defined, unused-ignore]
 
     # Beam looks for credentials for half a minute before it goes without.
     monkeypatch.setattr(google.auth, "default", lambda **_: (AnonymousCredentials(), gcs_server.project))
@@ -328,7 +331,9 @@ def test_files_in_a_bucket_are_removed(path, s3_server):
     boto3 = pytest.importorskip("boto3")
     client = boto3.client("s3")
     client.create_bucket(Bucket="beam-parts", CreateBucketConfiguration={"LocationConstraint": s3_server.region})
-    with read_with_beam(connect(path), from_environment, TABLE, pieces(2), "s3://beam-parts/loads/r", options={}) as read:
+    with read_with_beam(
+        connect(path), from_environment, TABLE, pieces(2), "s3://beam-parts/loads/r", options={}
+    ) as read:
         assert sum(batch.num_rows for batch in read.batches()) == ROWS
         assert client.list_objects_v2(Bucket="beam-parts")["KeyCount"] == 4
     assert client.list_objects_v2(Bucket="beam-parts")["KeyCount"] == 0
@@ -338,9 +343,20 @@ def test_a_portable_runner(path, tmp_path, monkeypatch):
     monkeypatch.setenv("SHOP", PASSWORD)
     options = {"runner": "PortableRunner", "job_endpoint": "embed", "environment_type": "LOOPBACK"}
     asked = []
+
+    def asks():
+        asked.append(1)
+        return False
+
     connection = connect(path, password=Secret("env:SHOP"))
     with read_with_beam(
-        connection, from_environment, TABLE, pieces(2), str(tmp_path), options=options, stop=lambda: asked.append(1)
+        connection,
+        from_environment,
+        TABLE,
+        pieces(2),
+        str(tmp_path),
+        options=options,
+        stop=asks,
     ) as read:
         assert read.rows == ROWS
     assert asked
@@ -352,3 +368,122 @@ def test_a_portable_runner(path, tmp_path, monkeypatch):
     with pytest.raises(SourceError, match=r"part 2 of 2 of table 'rows' failed: no permission for '\*\*\*\*'"):
         read_with_beam(failing, from_environment, TABLE, pieces(2), str(tmp_path), options=options)
     assert remains(tmp_path) == []
+
+
+def test_a_homes_address_leads_workers_to_secrets(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("SHOP", PASSWORD)
+    connection = connect(path, password=Secret("env:SHOP"))
+    with read_with_beam(connection, f"local:{tmp_path / 'home'}", TABLE, pieces(2), str(tmp_path / "f"), options={}) as read:  # fmt: skip
+        assert read.rows == ROWS
+    connection = connect(path, password=Secret("env:NOWHERE"))
+    with pytest.raises(LoadError, match="part 1 of 1 of table 'rows' failed: no secret behind env:NOWHERE"):
+        read_with_beam(connection, f"local:{tmp_path / 'home'}", TABLE, [Part()], str(tmp_path / "f"), options={})
+
+
+def test_what_cannot_travel_stays_in_the_process_or_is_refused(path, tmp_path, monkeypatch):
+    connection = connect(path, password=Secret("env:SHOP"))
+    with read_with_beam(connection, Vault().get, TABLE, pieces(2), str(tmp_path), options={}) as read:
+        assert read.rows == ROWS
+    from b2brecs.etl import beam_worker
+
+    assert beam_worker._KEPT == {}
+    elsewhere = {"runner": "PortableRunner", "job_endpoint": "embed"}
+    with pytest.raises(ConfigError, match=r"does not travel.*gcp://project/region"):
+        read_with_beam(connection, Vault().get, TABLE, pieces(2), str(tmp_path), options=elsewhere)
+    carrying = functools.partial(leaking, known={"env:SHOP": PASSWORD})
+    with pytest.raises(ConfigError, match="would carry a secret") as caught:
+        read_with_beam(connection, carrying, TABLE, pieces(2), str(tmp_path), options=elsewhere)
+    assert PASSWORD not in str(caught.value)
+    assert remains(tmp_path) == []
+
+
+FLOW = {
+    "runner": "DataflowRunner", "project": "acme-shop", "region": "europe-west3", "machine_type": "n1-standard-2",
+    "max_num_workers": "10", "experiments": "use_runner_v2, shuffle_mode=service", "no_use_public_ips": "true",
+    "sdk_container_image": "europe-docker.pkg.dev/acme-shop/b2brecs/worker:1",
+}  # fmt: skip
+
+
+def flow(**changes):
+    given = {name: value for name, value in (FLOW | changes).items() if value}
+    return pipeline_options(given, folder="gs://bucket/r1", table='"; DROP 😀 Ü', connection=connect("x"))
+
+
+def test_options_of_dataflow():
+    from apache_beam.options import pipeline_options as views
+
+    made = flow()
+    google, workers = made.view_as(views.GoogleCloudOptions), made.view_as(views.WorkerOptions)
+    assert (google.project, google.region) == ("acme-shop", "europe-west3")
+    assert google.temp_location == "gs://bucket/r1/temporary"
+    assert google.job_name.startswith("b2brecs-drop-")
+    assert re.fullmatch(r"[a-z][-a-z0-9]*[a-z0-9]", google.job_name)
+    assert (workers.machine_type, workers.max_num_workers, workers.use_public_ips) == ("n1-standard-2", 10, False)
+    assert workers.sdk_container_image == FLOW["sdk_container_image"]
+    assert {"use_runner_v2", "shuffle_mode=service"} <= set(made.view_as(views.DebugOptions).experiments)
+    assert made.view_as(views.SetupOptions).save_main_session is False
+    wheel = flow(sdk_container_image="", extra_packages="b2brecs.whl", temp_location="gs://other/tmp", job_name="mine")
+    assert wheel.view_as(views.SetupOptions).extra_packages == ["b2brecs.whl"]
+    assert wheel.view_as(views.GoogleCloudOptions).temp_location == "gs://other/tmp"
+    assert wheel.view_as(views.GoogleCloudOptions).job_name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"project": "", "region": ""}, ["options['project']", "options['region']"]),
+        ({"sdk_container_image": ""}, ["no b2brecs"]),
+        ({"temp_location": "tmp"}, ["temp_location", "not a bucket"]),
+        ({"machine_typ": "x"}, ["machine_typ", "no such option", "machine_type"]),
+        ({"max_num_workers": "many"}, ["max_num_workers", "invalid int value"]),
+    ],
+)
+def test_wrong_options_of_dataflow_are_named(changes, words):
+    with pytest.raises(ConfigError) as caught:
+        flow(**changes)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_what_workers_elsewhere_cannot_reach_is_named():
+    kept = connect("x", password=Secret("keyring:shop"))
+    with pytest.raises(ConfigError) as caught:
+        pipeline_options(FLOW, folder="/home/me/files", table="t", connection=kept)
+    assert "cannot write to this machine" in str(caught.value)
+    assert "connection 'shop'.password = keyring:shop" in str(caught.value)
+    assert pipeline_options({}, folder="/home/me/files", table="t", connection=kept)
+    # What a job server takes is known to it alone.
+    options = {"runner": "FlinkRunner", "flink_master": "host:8081", "parallelism": "4"}
+    assert pipeline_options(options, folder="gs://b/f", table="t", connection=connect("x"))
+    with pytest.raises(ConfigError, match="direct_num_worker"):
+        pipeline_options({"direct_num_worker": "2"}, folder="f", table="t", connection=connect("x"))
+
+
+def unpacked(data):
+    """Return bytes with all that Beam has packed into them."""
+    found = [data]
+    for text in re.findall(rb"[A-Za-z0-9+/=]{40,}", data):
+        for inflate in (zlib.decompress, bz2.decompress):
+            with suppress(Exception):
+                found.append(inflate(base64.b64decode(text)))
+    return b"\n".join(found)
+
+
+def test_no_secret_is_in_the_pipeline_or_its_options(monkeypatch, tmp_path):
+    """The pipeline is that which would be sent to Dataflow, to the last step before."""
+    import apache_beam as beam
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+    from b2brecs.etl.beam_worker import Way
+
+    monkeypatch.setenv("SHOP", PASSWORD)
+    connection = connect("x", password=Secret("env:SHOP"))
+    made = flow(dry_run="true")
+    pipeline = engine.build(connection, TABLE, pieces(3), "gs://bucket/r1", Way(url="gcp://acme-shop/eu"), made)
+    sent = unpacked(pipeline.to_runner_api().SerializeToString())
+    assert b"env:SHOP" in sent
+    assert b"gcp://acme-shop/eu" in sent
+    assert PASSWORD.encode() not in sent
+    assert PASSWORD.encode() not in pickle.dumps(made) + json.dumps(made.get_all_options(), default=str).encode()
+    assert isinstance(pipeline.runner, DataflowRunner)
+    assert isinstance(pipeline, beam.Pipeline)
+    assert pipeline.run().state == "UNKNOWN"

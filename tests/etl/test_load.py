@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from sqlglot import exp
 
-from b2brecs import Column, EtlJob, TableSchema, Workspace
+from b2brecs import Column, EtlJob, TableSchema, Workspace, rules
 from b2brecs.errors import LoadError, SourceError
 from b2brecs.etl.run import run_job
 from b2brecs.sources import open_source
@@ -337,3 +337,23 @@ def test_two_runs_at_once_do_not_both_win(ws):
     found = one(ws, keyed(), on_progress=meanwhile)
     assert (found.status, found.error_class) == ("failed", LoadError.__name__)
     assert rows(ws, "orders", "v") == [("b",)]
+
+
+# Rules
+
+
+def test_rules_fail_quarantine_or_warn(ws):
+    held = TABLES["prices"] = Table(PRICES, prices("1", "-2", None, "4"))
+    job = EtlJob("job", connection="memory").load("prices")
+    loose = job.check("prices", rules.Range("price", minimum=0, action="quarantine"), rules.NotNull("price", action="warn"))
+    found = one(ws, loose)
+    assert (found.rows_read, found.rows_loaded, found.rows_rejected) == (4, 3, 1)
+    assert [(item.passed, item.rows) for item in found.checks] == [(False, 1), (False, 1)]
+    assert rows(ws, "prices__rejects", "column", "reason") == [("price", "breaks: price is at least 0")]
+    held.rows = prices("1", None, "5")
+    strict = one(ws, job.check("prices", rules.NotNull("price"), rules.RowCount(minimum=4)))
+    assert strict.status == "failed"
+    assert strict.error_stage == "checks"
+    assert "price is not NULL" in strict.error
+    assert "at least 4" in strict.error
+    assert len(rows(ws, "prices", "id")) == 3
