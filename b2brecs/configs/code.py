@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from b2brecs.configs.base import Config, Value
 from b2brecs.configs.dataset import Dataset, Join, Roles, TableRef
 from b2brecs.configs.features import FeatureConfig, TowerCursor
-from b2brecs.configs.filters import Category, Dates, Filter, MinCount, Numbers, TopRevenue
+from b2brecs.configs.filters import Aggregate, Category, DateRange, Dates, Filter, MinCount, Numbers, TopRevenue
 from b2brecs.configs.layers import BatchNorm, Dense, Dropout, Layer, LayerNorm
 from b2brecs.configs.model import LayerCursor, ModelConfig
 from b2brecs.configs.tower import SIDES, Cross, Feature
@@ -135,6 +135,8 @@ def _dataset_steps(dataset: Dataset, tables: dict[str, Any]) -> Iterator[Step]:
     for each in dataset.filters:
         yield _filter_step(each, seen)
         seen.append(each)
+    if dataset.sequential:
+        yield Step("sequentially")
 
 
 def _join_arguments(join: Join, table: TableRef, so_far: Sequence[TableRef]) -> dict[str, Any]:
@@ -167,9 +169,17 @@ def _filter_step(item: Filter, before: Iterable[Filter]) -> Step:
             include = item.mode == "include"
             usual = {"side": "product", "include_nulls": not include}
             return Step("keep" if include else "drop", (item.column, *item.values), _unusual(item, usual))
-        case Numbers():
+        case Numbers() if item.above is None and item.below is None:
             bounds = {"minimum": None, "maximum": None, "side": "product", "include_nulls": False}
             return Step("between", (item.column,), _unusual(item, bounds))
+        case DateRange():
+            days = {"last_days": None, "start": None, "end": None, "side": "product", "include_nulls": False}
+            return Step("within", (item.column,), _unusual(item, days))
+        case Aggregate():
+            open_ended = dict.fromkeys(("minimum", "maximum", "above", "below"))
+            return Step(f"{item.side}s_with", (item.measure,), _unusual(item, open_ended))
+        case _:
+            return Step("filter", (item,))
 
 
 def _filter_imports(steps: Iterable[Step]) -> list[str]:

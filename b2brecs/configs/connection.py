@@ -253,7 +253,7 @@ class Connection(Config):
         """List the tables at the source; see ``Workspace.source_tables``."""
         return context.current().source_tables(self)
 
-    def schema(self, table: str) -> Any:
+    def schema(self, table: str) -> Any:  # type: ignore[override]
         """Return a source table's columns; see ``Workspace.source_schema``."""
         return context.current().source_schema(self, table)
 

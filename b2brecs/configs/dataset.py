@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, field_validator
 
 from b2brecs import context
-from b2brecs.configs.base import Config
-from b2brecs.configs.filters import Category, Dates, Filter, MinCount, Numbers, Side, TopRevenue
+from b2brecs.configs.filtered import Filtered
+from b2brecs.configs.filters import Filter
 from b2brecs.configs.integrity import loose_ends, lost_filters
 from b2brecs.configs.tables import ROLES, Computed, Join, JoinType, Roles, TableRef, Text, pairs_of, reference
-from b2brecs.errors import ConfigError, FilterConflict, Problem, nearest
+from b2brecs.errors import ConfigError, Problem, nearest
 from b2brecs.naming import output_names
 from b2brecs.types import NUMERIC_TYPES, TIME_TYPES, Column, ColumnType, TableSchema
 
 __all__ = ["ROLES", "Computed", "Dataset", "Join", "JoinType", "Roles", "TableRef"]
 
 
-class Dataset(Config):
+class Dataset(Filtered):
     """Training rows as configuration: it compiles to one query and never copies a table.
 
     Start from a table (``ws.dataset(...)`` brings the tables' schemas along, so that wrong columns are
@@ -42,8 +41,6 @@ class Dataset(Config):
     selected: tuple[tuple[Text, Text], ...] = ()
     renamed: tuple[tuple[Text, Text, Text], ...] = ()
     computed: tuple[Computed, ...] = ()
-    role: Roles = Roles()
-    filters: tuple[Filter, ...] = ()
 
     def __init__(self, name: str | None = None, /, **fields: Any) -> None:
         super().__init__(name, **fields)
@@ -198,105 +195,6 @@ class Dataset(Config):
             raise ConfigError(self._title(), problems)
         return self.changed(role=self.role.changed(**given))
 
-    def dates(
-        self,
-        *,
-        rolling_days: int | None = None,
-        start: dt.date | str | None = None,
-        end: dt.date | str | None = None,
-        column: str | None = None,
-    ) -> Self:
-        """Keep a time window; see ``Dates``. The column defaults to the timestamp role."""
-        chosen = column or self.role.timestamp
-        if chosen is None:
-            raise self._error("dates.column", None, "no column to filter by.", "Set roles(timestamp=...) first.")
-        window = Dates(column=chosen, rolling_days=rolling_days, start=start, end=end)
-        return self.filter(window)
-
-    def keep(self, column: str, *values: str | int | bool, side: Side = "product", include_nulls: bool = False) -> Self:
-        """Keep the rows whose column has one of the values."""
-        return self.filter(Category(side=side, column=column, values=values, include_nulls=include_nulls))
-
-    def drop(self, column: str, *values: str | int | bool, side: Side = "product", include_nulls: bool = True) -> Self:
-        """Drop the rows whose column has one of the values; NULL stays unless told otherwise."""
-        return self.filter(
-            Category(side=side, column=column, values=values, mode="exclude", include_nulls=include_nulls)
-        )
-
-    def between(
-        self,
-        column: str,
-        minimum: float | None = None,
-        maximum: float | None = None,
-        *,
-        side: Side = "product",
-        include_nulls: bool = False,
-    ) -> Self:
-        """Keep the rows whose number lies within bounds, both inclusive."""
-        return self.filter(
-            Numbers(side=side, column=column, minimum=minimum, maximum=maximum, include_nulls=include_nulls)
-        )
-
-    def top_products(self, percent: float = 80.0) -> Self:
-        """Keep the fewest products that make ``percent`` of the revenue."""
-        return self.filter(TopRevenue(side="product", percent=percent))
-
-    def top_buyers(self, percent: float = 80.0) -> Self:
-        """Keep the fewest buyers that make ``percent`` of the revenue."""
-        return self.filter(TopRevenue(side="buyer", percent=percent))
-
-    def min_purchases(self, *, buyers: int | None = None, products: int | None = None) -> Self:
-        """Keep buyers, and products, with at least so many rows."""
-        dataset = self
-        if buyers is not None:
-            dataset = dataset.filter(MinCount(side="buyer", count=buyers))
-        if products is not None:
-            dataset = dataset.filter(MinCount(side="product", count=products))
-        return dataset
-
-    def filter(self, new: Filter, *, allow_reuse: bool = False) -> Self:
-        """Add a filter; one of the same kind on the same column replaces the earlier.
-
-        Raises
-        ------
-        FilterConflict
-            A filter of another section uses the column already.
-        ConfigError
-            Unknown column, wrong type, or a role that the filter needs is not set.
-        """
-        column = getattr(new, "column", None)
-        if column is not None and self.known:
-            self._check_column(column, type(new).__name__.lower())
-        if isinstance(new, Dates) and self.known and self._type(new.column) not in TIME_TYPES:
-            raise self._error("dates.column", new.column, f"is {self._type(new.column)}, not a date or a time.")
-        if isinstance(new, TopRevenue | MinCount):
-            needed = ("user" if new.side == "buyer" else "product",) + (
-                ("revenue",) if isinstance(new, TopRevenue) else ()
-            )
-            for role in needed:
-                if getattr(self.role, role) is None:
-                    raise self._error(new.kind, new.side, f"needs the role {role!r}.", f"Set roles({role}=...) first.")
-        if column is not None and not allow_reuse:
-            for other in self.filters:
-                if getattr(other, "column", None) == column and other.section != new.section:
-                    raise FilterConflict(
-                        self._title(),
-                        [Problem(f"{new.section}.column", repr(column), f"is used by the {other.section} filter "
-                                 f"“{other}” already.", "Remove one, or pass allow_reuse=True.")],
-                    )  # fmt: skip
-        kept = [other for other in self.filters if _slot(other) != _slot(new)]
-        return self.changed(filters=(*kept, new))
-
-    def without_filter(self, number: int) -> Self:
-        """Remove filter #number, as ``summary`` counts them from 1."""
-        if not 1 <= number <= len(self.filters):
-            raise self._error("filter", number, f"there are {len(self.filters)} filters.")
-        return self.changed(filters=self.filters[: number - 1] + self.filters[number:])
-
-    def summary(self) -> list[str]:
-        """Return the numbered filters."""
-        return [f"Filter #{index}: {item}" for index, item in enumerate(self.filters, 1)]
-
     # -- checking ----------------------------------------------------------------------------------
 
     def structure(self) -> list[Problem]:
@@ -334,14 +232,6 @@ class Dataset(Config):
             return [Problem(f"roles.{role}", repr(column), f"is {kind}, not a number.", "Load it as a number.")]
         return []
 
-    def _type(self, column: str) -> ColumnType:
-        return next(item.type for item in self.output() if item.name == column)
-
-    def _check_column(self, column: str, where: str) -> None:
-        names = [item.name for item in self.output()]
-        if column not in names:
-            raise self._error(f"{where}.column", column, "is not a column.", nearest(column, names))
-
     def _locate(self, column: str) -> tuple[str, str]:
         sources = self.changed(selected=()).sources() if self.selected else self.sources()
         if column in sources:
@@ -372,6 +262,10 @@ class Dataset(Config):
         """Show some rows; see ``Workspace.preview``."""
         return context.current().preview(self, limit=limit, seed=seed)
 
+    def what_if(self, *filters: Filter) -> Any:
+        """Say what each filter, and these besides, would keep; see ``Workspace.what_if``."""
+        return context.current().what_if(self, *filters)
+
     def profile(self) -> Any:
         """Count, in the warehouse; see ``Workspace.profile``."""
         return context.current().profile(self)
@@ -386,10 +280,6 @@ class Dataset(Config):
             "joins": "; ".join(map(str, self.joins)),
             "roles": ", ".join(f"{role}={column}" for role, column in self.role.items()),
             "computed": ", ".join(f"{item.name} = {item.expression}" for item in self.computed),
-            "filters": "; ".join(map(str, self.filters)),
+            "filters": "; ".join(map(str, self.filters)) + (" (products first)" if self.sequential else ""),
         }
         return {key: value for key, value in facts.items() if value} | super()._facts()
-
-
-def _slot(item: Filter) -> tuple[str, str, str]:
-    return item.kind, item.section, getattr(item, "column", "")

@@ -1,8 +1,8 @@
 """Filters of a dataset, in three sections: dates, buyers, products.
 
-They are evaluated in one order, always: dates; then row filters (categories, numbers); then, on what is
-left and independently of each other, the shares by revenue and the minimum counts; a row stays when
-all agree.
+They are evaluated in one order, always: dates; then row filters (categories, numbers, date ranges); then, on what
+is left and independently of each other, those of whole buyers and products (shares by revenue, counts, aggregates);
+a row stays when all agree. A ``sequential`` dataset takes the products' first, and the buyers' on what they leave.
 """
 
 from __future__ import annotations
@@ -72,14 +72,77 @@ class Category(Value):
         return f"{self.column} {'in' if self.mode == 'include' else 'not in'} ({listed})"
 
 
-class Numbers(Value):
-    """Keep rows whose column lies within bounds, both inclusive."""
+class _Bounds(Value):
+    """``minimum`` and ``maximum`` belong to what is kept, ``above`` and ``below`` do not."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def model_post_init(self, _context: Any, /) -> None:
+        title = type(self).__name__
+        if (self.minimum, self.maximum, self.above, self.below) == (None, None, None, None):
+            raise ConfigError.single(title, "minimum", None, "the range has no bound.",
+                                     "Give minimum=, maximum=, above= or below=.")  # fmt: skip
+        for one, other in (("minimum", "above"), ("maximum", "below")):
+            if getattr(self, one) is not None and getattr(self, other) is not None:
+                raise ConfigError.single(title, other, getattr(self, other), f"{one} is given too.", "Leave one out.")
+        low = self.minimum if self.minimum is not None else self.above
+        high = self.maximum if self.maximum is not None else self.below
+        if low is not None and high is not None and low > high:
+            raise ConfigError.single(title, "minimum" if self.minimum is not None else "above", low,
+                                     f"is above the upper bound ({high:g}).", "Exchange the two.")  # fmt: skip
+
+    def _said(self, what: str) -> str:
+        if self.minimum is not None and self.minimum == self.maximum:
+            return f"{what} = {self.minimum:g}"
+        low = (
+            f"{self.minimum:g} ≤ "
+            if self.minimum is not None
+            else f"{self.above:g} < "
+            if self.above is not None
+            else ""
+        )
+        high = (
+            f" ≤ {self.maximum:g}"
+            if self.maximum is not None
+            else f" < {self.below:g}"
+            if self.below is not None
+            else ""
+        )
+        return f"{low}{what}{high}"
+
+
+class Numbers(_Bounds):
+    """Keep rows whose column lies within bounds; NULL is kept only with ``include_nulls``."""
 
     kind: Literal["numbers"] = "numbers"
     side: Side
     column: str
-    minimum: float | None = None
-    maximum: float | None = None
+    include_nulls: bool = False
+
+    @property
+    def section(self) -> Section:
+        """The section the filter belongs to."""
+        return self.side
+
+    def __str__(self) -> str:
+        return self._said(self.column)
+
+
+class DateRange(Value):
+    """Keep rows whose date or time lies within days, both inclusive; NULL is kept only with ``include_nulls``.
+
+    ``last_days`` counts back from the column's latest value in the dataset's rows, never from today.
+    """
+
+    kind: Literal["date_range"] = "date_range"
+    side: Side
+    column: str
+    last_days: Annotated[int, Field(ge=1)] | None = None
+    start: dt.date | None = None
+    end: dt.date | None = None
     include_nulls: bool = False
 
     @property
@@ -88,18 +151,20 @@ class Numbers(Value):
         return self.side
 
     def model_post_init(self, _context: Any, /) -> None:
-        if self.minimum is None and self.maximum is None:
-            raise ConfigError.single(
-                "Numbers", "minimum", None, "the range has no bound.", "Give minimum= or maximum=."
-            )
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise ConfigError.single("Numbers", "minimum", self.minimum, f"is above the maximum ({self.maximum}).",
-                                     "Exchange the two.")  # fmt: skip
+        if self.last_days is None and self.start is None and self.end is None:
+            raise ConfigError.single("DateRange", "start", None, "the range has no bound.",
+                                     "Give last_days=, start= or end=.")  # fmt: skip
+        if self.last_days is not None and (self.start is not None or self.end is not None):
+            raise ConfigError.single("DateRange", "last_days", self.last_days,
+                                     "a range counts back or has fixed days, not both.", "Leave one out.")  # fmt: skip
+        if self.start and self.end and self.start > self.end:
+            raise ConfigError.single("DateRange", "start", str(self.start), f"is after the end ({self.end}).",
+                                     "Exchange start and end.")  # fmt: skip
 
     def __str__(self) -> str:
-        low = "" if self.minimum is None else f"{self.minimum:g} ≤ "
-        high = "" if self.maximum is None else f" ≤ {self.maximum:g}"
-        return f"{low}{self.column}{high}"
+        if self.last_days:
+            return f"last {self.last_days} days of {self.column}"
+        return f"{self.column} from {self.start or 'the beginning'}" + (f" to {self.end}" if self.end else "")
 
 
 class TopRevenue(Value):
@@ -118,6 +183,11 @@ class TopRevenue(Value):
         """The section the filter belongs to."""
         return self.side
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The roles that must be set."""
+        return ("user" if self.side == "buyer" else "product", "revenue")
+
     def __str__(self) -> str:
         return f"{self.side}s that make {self.percent:g} % of revenue"
 
@@ -134,8 +204,48 @@ class MinCount(Value):
         """The section the filter belongs to."""
         return self.side
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The roles that must be set."""
+        return ("user" if self.side == "buyer" else "product",)
+
     def __str__(self) -> str:
         return f"{self.side}s with at least {self.count} rows"
 
 
-Filter = Annotated[Dates | Category | Numbers | TopRevenue | MinCount, Field(discriminator="kind")]
+Measure = Literal["rows", "partners", "revenue", "average_revenue", "quantity"]
+_MEASURES = {"rows": "rows", "revenue": "revenue", "average_revenue": "revenue per row", "quantity": "quantity"}
+
+
+class Aggregate(_Bounds):
+    """Keep buyers, or products, by what their rows sum up to.
+
+    ``rows`` counts them; ``partners`` the different products of a buyer, or buyers of a product; ``revenue`` and
+    ``quantity`` are sums, NULL adding nothing; ``average_revenue`` is the mean over rows that have one.
+    """
+
+    kind: Literal["aggregate"] = "aggregate"
+    side: Side
+    measure: Measure = "rows"
+
+    @property
+    def section(self) -> Section:
+        """The section the filter belongs to."""
+        return self.side
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The roles that must be set."""
+        own, other = ("user", "product") if self.side == "buyer" else ("product", "user")
+        more = {"partners": (other,), "quantity": ("quantity",), "rows": ()}.get(self.measure, ("revenue",))
+        return (own, *more)
+
+    def __str__(self) -> str:
+        partners = "products" if self.side == "buyer" else "buyers"
+        return f"{self.side}s with {self._said(_MEASURES.get(self.measure, partners))}"
+
+
+Entities = TopRevenue | MinCount | Aggregate
+Filter = Annotated[
+    Dates | Category | Numbers | DateRange | TopRevenue | MinCount | Aggregate, Field(discriminator="kind")
+]

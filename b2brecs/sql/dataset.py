@@ -1,15 +1,28 @@
 """A dataset as one query: a sqlglot tree that both homes compile.
 
-Order of evaluation, always the same: join → computed columns → dates → row filters → shares by revenue and
-minimum counts, each on what is left, independently of each other → the rows on which all agree.
+Order of evaluation, always the same: join → computed columns → dates → row filters → filters of whole buyers and
+products, each on what is left, independently of each other → the rows on which all agree. A sequential dataset takes
+the products' filters first, and the buyers' on what they leave.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+
 from sqlglot import exp
 
 from b2brecs.configs.dataset import Computed, Dataset
-from b2brecs.configs.filters import Category, Dates, Filter, MinCount, Numbers, TopRevenue
+from b2brecs.configs.filters import (
+    Aggregate,
+    Category,
+    DateRange,
+    Dates,
+    Entities,
+    Filter,
+    MinCount,
+    Numbers,
+    TopRevenue,
+)
 from b2brecs.sql.expressions import parse
 
 _JOINS = {"left": "LEFT", "inner": "INNER", "right": "RIGHT", "full": "FULL"}
@@ -42,8 +55,15 @@ def typed(kind: str) -> exp.DataType:
 
 def rows(dataset: Dataset) -> exp.Select:
     """Return the query for the dataset's rows, columns in the order of ``dataset.output()``."""
-    outputs = [column.name for column in dataset.output()]
-    query = exp.select(*(name(item) for item in outputs)).from_(table("rows_kept"))
+    steps, last = layout(dataset)
+    query = exp.select(*(name(item.name) for item in dataset.output())).from_(table(last))
+    for step, tree in steps:
+        query = query.with_(exp.to_identifier(step, quoted=True), as_=tree)
+    return query
+
+
+def layout(dataset: Dataset) -> tuple[list[tuple[str, exp.Select]], str]:
+    """Return the steps of the query, name and tree in order, and the name of the last, for callers that add more."""
     steps: list[tuple[str, exp.Select]] = [("rows_joined", _joined(dataset))]
     if dataset.computed:
         steps.append(("rows_computed", _computed(dataset)))
@@ -53,27 +73,71 @@ def rows(dataset: Dataset) -> exp.Select:
         if wheres:
             steps.append((f"rows_{kind}", exp.select("*").from_(table(here)).where(*wheres)))
             here = f"rows_{kind}"
-    members = []
-    for number, each in enumerate(item for item in dataset.filters if isinstance(item, TopRevenue | MinCount)):
-        key = dataset.role.user if each.side == "buyer" else dataset.role.product
-        assert key is not None  # the filter could not have been added without the role
-        step = f"kept_{number}"
-        steps.append(
-            (
-                step,
-                _top_revenue(dataset, each, key, here) if isinstance(each, TopRevenue) else _min_count(each, key, here),
-            )
-        )
-        members.append(exp.In(this=name(key), query=exp.select(name(key)).from_(table(step)).subquery()))
-    steps.append(
-        (
-            "rows_kept",
-            exp.select("*").from_(table(here)).where(*members) if members else exp.select("*").from_(table(here)),
-        )
+    found = [each for each in dataset.filters if isinstance(each, Entities)]
+    groups = [("rows_kept", found)]
+    if dataset.sequential:
+        groups = [("rows_products", [f for f in found if f.side == "product"]),
+                  ("rows_kept", [f for f in found if f.side == "buyer"])]  # fmt: skip
+    number = 0
+    for step, filters in groups:
+        members = []
+        for each in filters:
+            key = dataset.role.user if each.side == "buyer" else dataset.role.product
+            assert key is not None  # the filter could not have been added without the role
+            steps.append((f"kept_{number}", _entities(dataset, each, key, here)))
+            inside = exp.select(name(key)).from_(table(f"kept_{number}")).subquery()
+            members.append(exp.In(this=name(key), query=inside))
+            number += 1
+        left = exp.select("*").from_(table(here))
+        steps.append((step, left.where(*members) if members else left))
+        here = step
+    return steps, here
+
+
+def _entities(dataset: Dataset, each: Entities, key: str, here: str) -> exp.Select:
+    """Return the buyers, or products, that a filter keeps of the rows that are left."""
+    if isinstance(each, TopRevenue):
+        return _top_revenue(dataset, each, key, here)
+    if isinstance(each, MinCount):
+        each = Aggregate(side=each.side, measure="rows", minimum=each.count)
+    return (
+        exp.select(name(key))
+        .from_(table(here))
+        .where(exp.Not(this=exp.Is(this=name(key), expression=exp.Null())))
+        .group_by(name(key))
+        .having(_between(each, _measure(dataset, each)))
     )
-    for step, tree in steps:
-        query = query.with_(exp.to_identifier(step, quoted=True), as_=tree)
-    return query
+
+
+def _measure(dataset: Dataset, each: Aggregate) -> exp.Expr:
+    role = dataset.role
+    if each.measure == "rows":
+        return exp.Count(this=exp.Star())
+    if each.measure == "partners":
+        other = role.product if each.side == "buyer" else role.user
+        assert other is not None
+        return exp.Count(this=exp.Distinct(expressions=[name(other)]))
+    column = role.quantity if each.measure == "quantity" else role.revenue
+    assert column is not None
+    total = revenue_sum(column)
+    if each.measure == "average_revenue":
+        average = exp.Avg(this=exp.Cast(this=name(column), to=exp.DataType.build("DOUBLE")))
+        return exp.Round(this=average, decimals=exp.Literal.number(6))
+    return exp.Coalesce(this=total, expressions=[exp.Literal.number(0)])
+
+
+def _between(each: Numbers | Aggregate, value: exp.Expr) -> exp.Expr:
+    """Hold a value against a filter's bounds."""
+    found: list[exp.Expr] = []
+    for bound, compare in (
+        (each.minimum, exp.GTE),
+        (each.maximum, exp.LTE),
+        (each.above, exp.GT),
+        (each.below, exp.LT),
+    ):
+        if bound is not None:
+            found.append(compare(this=value.copy(), expression=_number(bound)))
+    return exp.and_(*found)
 
 
 def _joined(dataset: Dataset) -> exp.Select:
@@ -100,23 +164,30 @@ def _expression(item: Computed, columns: list[str]) -> exp.Expr:
 def _dates(dataset: Dataset, each: Filter, here: str) -> exp.Expr | None:
     if not isinstance(each, Dates):
         return None
-    column = name(each.column)
+    return _window(dataset, each.column, here, last_days=each.rolling_days, start=each.start, end=each.end)
+
+
+def _window(
+    dataset: Dataset, of: str, here: str, *, last_days: int | None, start: dt.date | None, end: dt.date | None
+) -> exp.Expr:
+    """Hold a date or time against days; ``last_days`` counts back from the latest there is up to ``end``."""
+    column = name(of)
     day = exp.Cast(this=column, to=exp.DataType.build("DATE"))
     parts: list[exp.Expr] = []
-    if each.rolling_days is not None:
+    if last_days is not None:
         latest = exp.select(exp.Max(this=column.copy())).from_(table(here))
-        if each.end is not None:
-            latest = latest.where(exp.LTE(this=day.copy(), expression=_date(each.end)))
-        days = exp.Literal.number(each.rolling_days)
-        kind = next(item.type for item in dataset.output() if item.name == each.column)
+        if end is not None:
+            latest = latest.where(exp.LTE(this=day.copy(), expression=_date(end)))
+        days = exp.Literal.number(last_days)
+        kind = next(item.type for item in dataset.output() if item.name == of)
         make = {"DATE": exp.DateSub, "DATETIME": exp.DatetimeSub, "TIMESTAMP": exp.TimestampSub}[kind]
         parts.append(
             exp.GTE(this=column, expression=make(this=latest.subquery(), expression=days, unit=exp.var("DAY")))
         )
-    if each.start is not None:
-        parts.append(exp.GTE(this=day, expression=_date(each.start)))
-    if each.end is not None:
-        parts.append(exp.LTE(this=day.copy(), expression=_date(each.end)))
+    if start is not None:
+        parts.append(exp.GTE(this=day, expression=_date(start)))
+    if end is not None:
+        parts.append(exp.LTE(this=day.copy(), expression=_date(end)))
     return exp.and_(*parts)
 
 
@@ -125,7 +196,6 @@ def _date(value: object) -> exp.Expr:
 
 
 def _row_filters(dataset: Dataset, each: Filter, here: str) -> exp.Expr | None:
-    del here
     if isinstance(each, Category):
         kind = next((item.type for item in dataset.output() if item.name == each.column), "STRING")
         column: exp.Expr = name(each.column)
@@ -137,12 +207,9 @@ def _row_filters(dataset: Dataset, each: Filter, here: str) -> exp.Expr | None:
         inside = exp.In(this=column, expressions=values)
         condition: exp.Expr = inside if each.mode == "include" else exp.Not(this=inside)
     elif isinstance(each, Numbers):
-        bounds: list[exp.Expr] = []
-        if each.minimum is not None:
-            bounds.append(exp.GTE(this=name(each.column), expression=_number(each.minimum)))
-        if each.maximum is not None:
-            bounds.append(exp.LTE(this=name(each.column), expression=_number(each.maximum)))
-        condition = exp.and_(*bounds)
+        condition = _between(each, name(each.column))
+    elif isinstance(each, DateRange):
+        condition = _window(dataset, each.column, here, last_days=each.last_days, start=each.start, end=each.end)
     else:
         return None
     null = exp.Is(this=name(each.column), expression=exp.Null())
@@ -191,13 +258,3 @@ def revenue_sum(column: str) -> exp.Expr:
     """Sum a revenue, to a millionth: the order in which a warehouse adds must not part what is equal."""
     total = exp.Sum(this=exp.Cast(this=name(column), to=exp.DataType.build("DOUBLE")))
     return exp.Round(this=total, decimals=exp.Literal.number(6))
-
-
-def _min_count(each: MinCount, key: str, here: str) -> exp.Select:
-    return (
-        exp.select(name(key))
-        .from_(table(here))
-        .where(exp.Not(this=exp.Is(this=name(key), expression=exp.Null())))
-        .group_by(name(key))
-        .having(exp.GTE(this=exp.Count(this=exp.Star()), expression=exp.Literal.number(each.count)))
-    )

@@ -1,7 +1,5 @@
 """Every builder refuses wrong input with the field, the value and the fix."""
 
-import datetime as dt
-
 import pytest
 
 from b2brecs import Column, Connection, Dataset, EtlJob, FeatureConfig, ModelConfig, Secret, TableSchema, compatible
@@ -70,10 +68,16 @@ WRONG = {
     "no watermark among the columns": (
         lambda: EtlJob("j", connection="erp").load("t", watermark="at", columns=["id"]), "columns", "at", "Add 'at'",
     ),
-    "lookback without a key": (
-        lambda: EtlJob("j", connection="erp").load("t", watermark="at", lookback=dt.timedelta(hours=1)),
-        "lookback", "3600", "primary_key",
+    "history of what grows": (
+        lambda: EtlJob("j", connection="erp").load("t", watermark="at", snapshot_history=True),
+        "snapshot_history", "True", "watermark= out",
     ),
+    "wrong schedule": (lambda: EtlJob("j", connection="erp").schedule("0 25 * * *"), "cron", "'0 25 * * *'", "daily at"),
+    "text as a number": (lambda: sales().between("title", 1), "numbers.column", "'title'", "within"),
+    "two bounds of a kind": (
+        lambda: sales().products_with("rows", minimum=1, above=2), "above", "2", "Leave one out",
+    ),
+    "an aggregate without its role": (lambda: Dataset.over("d", "t").buyers_with("rows", minimum=1), "aggregate", "buyer", "user"),
     "one target twice": (lambda: EtlJob("j", connection="erp").load("t").load("u", into="t"), "tables.target", "t", "into="),
     "a job of nothing": (lambda: EtlJob("j", connection="erp").build(), "tables", "()", ".load("),
     "a target that is no name": (lambda: EtlJob("j", connection="erp").load("t", into="a b"), "target", "a b", ""),

@@ -14,7 +14,7 @@ from b2brecs.configs.base import Config
 from b2brecs.configs.code import dataset_code, features_code, model_code
 from b2brecs.configs.dataset import Computed, Dataset, Join, Roles, TableRef
 from b2brecs.configs.features import FeatureConfig
-from b2brecs.configs.filters import Category, Dates, MinCount, Numbers, TopRevenue
+from b2brecs.configs.filters import Aggregate, Category, DateRange, Dates, MinCount, Numbers, TopRevenue
 from b2brecs.configs.layers import BatchNorm, Dense, Dropout, LayerNorm
 from b2brecs.configs.model import ModelConfig
 from b2brecs.configs.presets import PRESETS
@@ -62,6 +62,10 @@ filters = st.one_of(
     ),
     st.builds(Numbers, side=sides, column=texts, minimum=finite, include_nulls=st.booleans()),
     st.builds(Numbers, side=sides, column=texts, maximum=finite),
+    st.builds(Numbers, side=sides, column=texts, above=finite),
+    st.builds(DateRange, side=sides, column=texts, last_days=st.integers(1, 900), include_nulls=st.booleans()),
+    st.builds(DateRange, side=sides, column=texts, start=st.dates(max_value=dt.date(2020, 1, 1))),
+    st.builds(Aggregate, side=sides, measure=st.sampled_from(["rows", "partners", "revenue"]), above=finite),
 )
 columns = st.lists(
     st.builds(Column, texts, st.sampled_from(COLUMN_TYPES), st.booleans()),
@@ -94,6 +98,7 @@ def datasets(draw: st.DrawFn) -> Dataset:
         computed=tuple(draw(st.lists(st.builds(Computed, name=texts, expression=texts), max_size=2))),
         role=draw(st.builds(Roles, user=st.none() | texts, revenue=st.none() | texts, product=st.none() | texts)),
         filters=tuple(draw(st.lists(filters, max_size=3))),
+        sequential=draw(st.booleans()),
     )
 
 
