@@ -169,8 +169,12 @@ def _filter_step(item: Filter, before: Iterable[Filter]) -> Step:
             include = item.mode == "include"
             usual = {"side": "product", "include_nulls": not include}
             return Step("keep" if include else "drop", (item.column, *item.values), _unusual(item, usual))
-        case Numbers() if item.above is None and item.below is None:
-            bounds = {"minimum": None, "maximum": None, "side": "product", "include_nulls": False}
+        case Numbers():
+            bounds = {
+                **dict.fromkeys(("minimum", "maximum", "above", "below")),
+                "side": "product",
+                "include_nulls": False,
+            }
             return Step("between", (item.column,), _unusual(item, bounds))
         case DateRange():
             days = {"last_days": None, "start": None, "end": None, "side": "product", "include_nulls": False}
@@ -178,8 +182,6 @@ def _filter_step(item: Filter, before: Iterable[Filter]) -> Step:
         case Aggregate():
             open_ended = dict.fromkeys(("minimum", "maximum", "above", "below"))
             return Step(f"{item.side}s_with", (item.measure,), _unusual(item, open_ended))
-        case _:
-            return Step("filter", (item,))
 
 
 def _filter_imports(steps: Iterable[Step]) -> list[str]:

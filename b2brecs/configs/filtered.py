@@ -81,13 +81,14 @@ class Filtered(Config):
         minimum: float | None = None,
         maximum: float | None = None,
         *,
+        above: float | None = None,
+        below: float | None = None,
         side: Side = "product",
         include_nulls: bool = False,
     ) -> Self:
-        """Keep the rows whose number lies within bounds, both inclusive."""
-        return self.filter(
-            Numbers(side=side, column=column, minimum=minimum, maximum=maximum, include_nulls=include_nulls)
-        )
+        """Keep the rows whose number lies within bounds: ``minimum`` and ``maximum`` stay, ``above``, ``below`` go."""
+        bounds = {"minimum": minimum, "maximum": maximum, "above": above, "below": below}
+        return self.filter(Numbers(side=side, column=column, include_nulls=include_nulls, **bounds))
 
     def within(
         self,

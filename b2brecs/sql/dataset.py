@@ -8,6 +8,7 @@ the products' filters first, and the buyers' on what they leave.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from sqlglot import exp
 
@@ -92,6 +93,26 @@ def layout(dataset: Dataset) -> tuple[list[tuple[str, exp.Select]], str]:
         steps.append((step, left.where(*members) if members else left))
         here = step
     return steps, here
+
+
+def no_longer(dataset: Dataset, filters: Sequence[Entities], last: str) -> exp.Select:
+    """Count, for each filter, the buyers or products among the dataset's rows that do not fulfil it there.
+
+    The answer is one row, a column ``f0``, ``f1``, … for each filter.
+    """
+    steps, _ = layout(dataset)
+    counts = []
+    for number, each in enumerate(filters):
+        key = dataset.role.user if each.side == "buyer" else dataset.role.product
+        assert key is not None
+        steps.append((f"again_{number}", _entities(dataset, each, key, last)))
+        there = exp.select(exp.Count(this=exp.Distinct(expressions=[name(key)]))).from_(table(last)).subquery()
+        still = exp.select(exp.Count(this=exp.Star())).from_(table(f"again_{number}")).subquery()
+        counts.append(aliased(exp.Sub(this=there, expression=still), f"f{number}"))
+    query = exp.select(*counts)
+    for step, tree in steps:
+        query = query.with_(exp.to_identifier(step, quoted=True), as_=tree)
+    return query
 
 
 def _entities(dataset: Dataset, each: Entities, key: str, here: str) -> exp.Select:

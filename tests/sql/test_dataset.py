@@ -179,3 +179,42 @@ def test_chained_joins_follow_their_table():
     dataset = Dataset.over("d", a).join(b, on=("b_id", "id")).join(c, on=("c_id", "id"), left="b")
     found = run(dataset, a=(a, [(1, 10)]), b=(b, [(10, 100)]), c=(c, [(100, "end")]))
     assert found == [(1, 10, 10, 100, 100, "end")]
+
+
+def buyers(dataset):
+    return sorted({row[0] for row in run(dataset, lines=(LINES, DATA)) if row[0]})
+
+
+def test_a_date_range_counts_back_from_the_latest_value_or_has_fixed_days():
+    assert products(base().within("day", last_days=11)) == ["p3", "p4", "p5"]
+    assert products(base().within("day", start="2024-01-10", end="2024-01-20")) == ["p2", "p3"]
+    assert len(run(base().within("day", start="2024-01-31", include_nulls=True), lines=(LINES, DATA))) == 3
+
+
+def test_as_of_takes_the_data_as_it_was():
+    assert products(base().dates(rolling_days=12, as_of="2024-01-20")) == ["p2", "p3"]
+
+
+def test_strict_bounds_leave_the_bound_out():
+    assert products(base().between("rev", above=15)) == ["p1", "p2"]
+    assert products(base().between("rev", 5, below=15)) == ["p4"]
+
+
+@pytest.mark.parametrize(
+    ("measure", "bounds", "left"),
+    [
+        ("rows", {"minimum": 2, "maximum": 2}, ["b1", "b2", "b3"]),
+        ("partners", {"below": 2}, ["b3"]),
+        ("revenue", {"above": 20}, ["b1"]),
+        ("revenue", {"minimum": -10, "maximum": 20}, ["b2", "b3"]),
+        ("average_revenue", {"maximum": 10}, ["b2", "b3"]),
+    ],
+)
+def test_buyers_are_kept_by_what_their_rows_sum_up_to(measure, bounds, left):
+    assert buyers(base().buyers_with(measure, **bounds)) == left
+
+
+def test_products_first_then_buyers_on_what_they_leave():
+    dataset = base().products_with("revenue", above=10).min_purchases(buyers=2)
+    assert products(dataset) == ["p1", "p2", "p3"]
+    assert products(dataset.sequentially()) == ["p1", "p2"]
