@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from decimal import Decimal
 from typing import Any
 
 from b2brecs.errors import LoadError
@@ -32,22 +33,29 @@ def step_back(low: str, seconds: int, kind: str, table: str) -> str:
 def bounded(high: Any, safe: str | None, low: str | None) -> str | None:
     """Return the next watermark: the greatest value seen, but not past the bound below which nothing can come.
 
-    Without rows the old one stands.
+    It never steps back: below the old one nothing could come then, so nothing can now.
     """
     if high is None:
         return low
     found = json_value(high)
-    if safe is None:
-        return found
-    return safe if _comparable(safe) < _comparable(found) else found
+    if safe is not None and _comparable(safe) < _comparable(found):
+        found = safe
+    return found if low is None or _comparable(found) > _comparable(low) else low
 
 
 def _comparable(text: str) -> Any:
+    """Read a watermark as what it orders by; exact numbers are written as text."""
     value = json.loads(text)
     if not isinstance(value, str):
         return value
-    try:
-        moment = dt.datetime.fromisoformat(value)
-    except ValueError:
-        return value
+    for read in (Decimal, _moment):
+        try:
+            return read(value)
+        except (ArithmeticError, ValueError):
+            continue
+    return value
+
+
+def _moment(text: str) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

@@ -1,194 +1,181 @@
-"""PostgreSQL: metadata by psycopg2, rows as Arrow by ADBC in one repeatable-read snapshot."""
+"""PostgreSQL: metadata by psycopg2, rows as Arrow by ADBC in read-only transactions."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from contextlib import closing
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
-from sqlglot import exp
-
-from b2brecs.configs.connection import PostgresSettings
-from b2brecs.errors import NotFound, SourceError, require
-from b2brecs.sources.base import Since, Source, scrub
-from b2brecs.types import Column, ColumnType, TableSchema
+from b2brecs.configs.sources import PostgresSettings
+from b2brecs.errors import NotFound, SourceError, nearest
+from b2brecs.sources.base import WHOLE, KeyRange, OnReject, Part, ReadSecret, Reject, Since, Source
+from b2brecs.sources.postgres_bounds import Measure
+from b2brecs.sources.postgres_errors import refusal, sqlstate
+from b2brecs.sources.postgres_metadata import (
+    SCHEMAS,
+    NativeTable,
+    columns_query,
+    is_name,
+    native_table,
+    tables_query,
+)
+from b2brecs.sources.postgres_read import read_query
+from b2brecs.sources.postgres_safe import safe_high
+from b2brecs.sources.postgres_session import SETTINGS, TIMEOUT_S, Server, unspeakable, within
+from b2brecs.types import TableSchema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TIMEOUT_S = 10
-_TYPES: dict[str, ColumnType] = {
-    "int2": "INT64", "int4": "INT64", "int8": "INT64", "oid": "INT64",
-    "numeric": "NUMERIC", "money": "NUMERIC", "float4": "FLOAT64", "float8": "FLOAT64",
-    "bool": "BOOL", "date": "DATE", "timestamp": "DATETIME", "timestamptz": "TIMESTAMP", "time": "TIME",
-    "json": "JSON", "jsonb": "JSON", "bytea": "BYTES",
-    "_text": "ARRAY<STRING>", "_varchar": "ARRAY<STRING>", "_int4": "ARRAY<INT64>", "_int8": "ARRAY<INT64>",
-    "_float8": "ARRAY<FLOAT64>", "_bool": "ARRAY<BOOL>",
-}  # fmt: skip
-# Read as they are; every other type is asked for as text, which the server writes exactly.
-_NATIVE = frozenset({
-    "int2", "int4", "int8", "float4", "float8", "bool", "date", "timestamp", "timestamptz", "time", "bytea",
-    "text", "varchar", "bpchar", "json", "_text", "_varchar", "_int4", "_int8", "_float8", "_bool",
-})  # fmt: skip
+T = TypeVar("T")
 
-_COLUMNS = """
-SELECT a.attname, t.typname, NOT a.attnotnull, a.atttypmod,
-       COALESCE(a.attnum = ANY (i.indkey), false), c.reltuples::bigint
-FROM pg_catalog.pg_class c
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary
-WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-ORDER BY a.attnum
-"""
-_TABLES = """
-SELECT c.relname, c.reltuples::bigint
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-ORDER BY c.relname
+# A snapshot is held while others read; nothing may end it for being idle. The second is of version 17.
+_PATIENT = """
+SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings
+WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')
 """
 
 
 class PostgresSource(Source[PostgresSettings]):
-    """A schema of a PostgreSQL database."""
+    """A schema of a PostgreSQL database.
+
+    Values arrive exactly. What has no type in the warehouse – addresses, intervals, ranges, enumerations, values of
+    extensions, numerics without declared digits – is read as the text that the server writes, in UTC and ISO 8601;
+    so is every column that is wanted as STRING. Infinite dates and times are Arrow's extreme values. Arrays keep
+    their NULL elements, which not every warehouse takes; arrays of arrays, and times after the year 294246, are
+    rejects. A table's columns are looked up once for each source.
+    """
+
+    def __init__(self, settings: PostgresSettings, read_secret: ReadSecret) -> None:
+        super().__init__(settings, read_secret)
+        self._server = Server(settings, read_secret)
+        self._known: dict[str, NativeTable] = {}
 
     def test(self) -> str:
-        rows = self._fetch("SELECT version()", ())
-        return f"{str(rows[0][0]).split(' on ')[0]}, {len(self.tables())} tables in schema {self.settings.db_schema!r}"
+        return within(TIMEOUT_S, self._describe, self.settings)
 
     def tables(self) -> list[TableSchema]:
-        rows = self._fetch(_TABLES, (self.settings.db_schema,))
-        return [TableSchema(name, (), rows=count if count >= 0 else None) for name, count in rows]
+        rows = self._server.ask(*tables_query(self.settings.db_schema))
+        if not rows:
+            self._check_schema()
+        return [TableSchema(name, (), rows=count) for name, count in rows]
 
     def schema(self, table: str) -> TableSchema:
-        rows = self._native(table)
-        columns = tuple(Column(name, _warehouse_type(kind, mod), nullable) for name, kind, nullable, mod, _, _ in rows)
-        key = tuple(row[0] for row in rows if row[4])
-        return TableSchema(table, columns, key, rows=rows[0][5] if rows[0][5] >= 0 else None)
+        return self._native(table).schema()
 
-    def read(self, table: TableSchema, *, since: Since | None = None) -> pa.RecordBatchReader:
-        native = {row[0]: row[1] for row in self._native(table.name)}
-        for name in table.names:
-            if name not in native:
-                raise NotFound("column", name, native, where=f"table {table.name!r}")
-        query = _query(self.settings.db_schema, table, native, since)
-        require("adbc_driver_postgresql", feature="reading PostgreSQL", extra="postgres")
-        import adbc_driver_postgresql.dbapi as adbc
+    def read(
+        self, table: TableSchema, part: Part = WHOLE, *, on_reject: OnReject | None = None
+    ) -> pa.RecordBatchReader:
+        return self._read(table, part, on_reject)
 
-        password = self._password()
-        try:
-            connection = adbc.connect(self._uri(password), autocommit=False)
-            cursor = connection.cursor()
-            cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(2 * 1024 * 1024)})
-            cursor.execute(query.sql("postgres"))
-            reader = cursor.fetch_record_batch()
-        except adbc.Error as error:
-            raise self._failed(error, password) from None
-        return _owning(reader, cursor, connection, lambda error: self._failed(error, password))
+    def preview(self, table: str, limit: int) -> pa.Table:
+        schema = self.schema(table)
+        refused: list[Reject] = []
+        found = self._read(schema, WHOLE, refused.append, limit).read_all()
+        if not refused:
+            return found
+        # To look at, any value is good enough as text.
+        wrong = {reject.column for reject in refused}
+        columns = tuple(replace(c, type="STRING") if c.name in wrong or "[" in c.type else c for c in schema)
+        return self._read(replace(schema, columns=columns), WHOLE, None, limit).read_all()
 
-    def _native(self, table: str) -> list[tuple[Any, ...]]:
-        rows = self._fetch(_COLUMNS, (self.settings.db_schema, table))
-        if not rows:
-            raise NotFound("table", table, [item.name for item in self.tables()], where=self.settings.label())
-        return rows
+    def estimate(self, table: str, since: Since | None = None) -> int | None:
+        return self._measure(table, lambda measure: measure.estimate(since))
 
-    def _fetch(self, query: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        require("psycopg2", feature="a PostgreSQL connection", extra="postgres")
+    def key_range(self, table: TableSchema, since: Since | None, parts: int) -> KeyRange | None:
+        return self._measure(table.name, lambda measure: measure.key_range(since, parts))
+
+    def safe_high(self, table: TableSchema, column: str) -> str | None:
+        """Return a bound below which no row can appear any more; for times, and for numbers of a sequence.
+
+        A time is safe up to the beginning of the oldest open transaction of the database, and ten seconds before now
+        at most. This holds for columns that are stamped by this server with ``now()`` or later; times of applications'
+        own clocks, and rows that another server replicates, need a lookback. A column without a zone is taken to be
+        in the server's zone or in UTC.
+
+        Without the role ``pg_read_all_stats`` the beginning of other users' transactions cannot be seen. Those that
+        are open are then waited for, three seconds at most; if one stays open, the bound is the server's own start.
+        A prepared transaction that may have written the table makes the bound 1970.
+
+        A number is safe if the column takes it from a sequence that hands out one at a time, up to the greatest that
+        was there when nobody had an earlier one in hand; those who have are waited for in the same way, and if one
+        stays, nothing is safe. Numbers that are not the sequence's, or are taken from it in one transaction and used
+        in another, are not covered.
+
+        None: on a standby, for foreign tables, and for columns of other types.
+        """
+        native = self._native(table.name)
+        found = native.column(column)
+        if found is None:
+            raise NotFound("column", column, native.schema().names, where=f"table {table.name!r}")
+        with self._server.connected(table=table.name) as connection:
+            return safe_high(connection, self.settings.db_schema, native, found)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[str | None]:
         import psycopg2
 
-        s = self.settings
-        password = self._password()
-        try:
-            connection = psycopg2.connect(
-                host=s.host, port=s.port, dbname=s.database, user=s.user, password=password, sslmode=s.sslmode,
-                connect_timeout=_TIMEOUT_S, options=f"-c statement_timeout={_TIMEOUT_S * 1000}",
-                application_name="b2brecs",
-            )  # fmt: skip
-            with closing(connection), connection.cursor() as cursor:
-                cursor.execute(query, parameters)
-                return list(cursor.fetchall())
-        except psycopg2.Error as error:
-            raise self._failed(error, password) from None
+        with self._server.connected() as connection:
+            try:
+                connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+                with connection.cursor() as cursor:
+                    cursor.execute(_PATIENT)
+                    cursor.execute("SELECT pg_catalog.pg_export_snapshot()")
+                    name = cursor.fetchone()[0]
+            except psycopg2.Error as error:
+                state = sqlstate(error)
+                if state is None or state.startswith("57P"):
+                    raise
+                # Some poolers and servers have no such thing.
+                name = None
+            yield name
 
-    def _password(self) -> str | None:
-        return self.read_secret(self.settings.password) if self.settings.password else None
+    def _read(
+        self, table: TableSchema, part: Part, on_reject: OnReject | None, limit: int | None = None
+    ) -> pa.RecordBatchReader:
+        query = read_query(self.settings.db_schema, self._native(table.name), table, part, limit)
+        if not is_name(query.tree.sql("postgres")):
+            raise unspeakable(self.settings)
+        password = self._server.password()
 
-    def _uri(self, password: str | None) -> str:
-        s = self.settings
-        login = quote(s.user, safe="") + (f":{quote(password, safe='')}" if password else "")
-        options = f"sslmode={s.sslmode}&connect_timeout={_TIMEOUT_S}&application_name=b2brecs"
-        return f"postgresql://{login}@{quote(s.host, safe='')}:{s.port}/{quote(s.database, safe='')}?{options}"
+        def failed(error: Exception) -> SourceError:
+            self._known.pop(table.name, None)
+            return refusal(error, self.settings, password, table.name)
 
-    def _failed(self, error: Exception, password: str | None) -> SourceError:
-        text = scrub(" ".join(str(error).split()), password, quote(password, safe="") if password else None)
-        lower = text.lower()
-        fix = ""
-        if "password authentication failed" in lower or "no password supplied" in lower:
-            text, fix = "the user or the password is wrong.", "Check user= and the secret that password= refers to."
-        elif "could not translate host" in lower or "connection refused" in lower or "timeout expired" in lower:
-            text, fix = "the server cannot be reached.", "Check host=, port= and the firewall."
-        elif "does not exist" in lower and "database" in lower:
-            text, fix = "there is no such database.", "Check database=."
-        elif "permission denied" in lower:
-            fix = f"Grant SELECT to {self.settings.user!r}."
-        return SourceError(self.settings.label(), text, fix)
+        from b2brecs.sources.postgres_stream import Stream
 
+        return Stream(
+            self._server.dsn(password), query, label=self.settings.label(), settings=SETTINGS, snapshot=part.snapshot,
+            batch_rows=self.BATCH_ROWS, on_reject=on_reject, failed=failed,
+        ).reader()  # fmt: skip
 
-def _warehouse_type(kind: str, modifier: int) -> ColumnType:
-    if kind == "numeric":
-        precision, scale = ((modifier - 4) >> 16 & 0xFFFF, (modifier - 4) & 0x7FF) if modifier >= 4 else (0, 0)
-        # Without declared digits only text holds every value exactly.
-        return "NUMERIC" if precision and scale <= 9 and precision - scale <= 29 else "STRING"
-    return _TYPES.get(kind, "STRING")
+    def _measure(self, table: str, question: Callable[[Measure], T]) -> T | None:
+        """Ask what is worth knowing only if it costs little."""
+        native = self._native(table)
+        from psycopg2.errors import QueryCanceled
 
+        with self._server.connected(table=table) as connection, suppress(QueryCanceled):
+            return question(Measure(connection, self.settings.db_schema, native))
+        return None
 
-def _query(schema: str, table: TableSchema, native: dict[str, str], since: Since | None) -> exp.Select:
-    def column(name: str) -> exp.Column:
-        return exp.column(exp.to_identifier(name, quoted=True))
+    def _native(self, table: str) -> NativeTable:
+        known = self._known.get(table)
+        if known is not None:
+            return known
+        rows = self._server.ask(*columns_query(self.settings.db_schema, table), table=table) if is_name(table) else []
+        if not rows:
+            raise NotFound("table", table, [item.name for item in self.tables()], where=self.settings.label())
+        self._known[table] = native_table(table, rows)
+        return self._known[table]
 
-    def as_text(name: str) -> exp.Expr:
-        if native[name] == "inet":
-            # A cast would write the mask of a single host; format() writes what the server shows.
-            shown = exp.Anonymous(this="format", expressions=[exp.Literal.string("%s"), column(name)])
-            null = exp.Is(this=column(name), expression=exp.Null())
-            return exp.Case(ifs=[exp.If(this=null, true=exp.Null())], default=shown)
-        value = exp.cast(column(name), "numeric") if native[name] == "money" else column(name)
-        return exp.cast(value, "text")
+    def _describe(self) -> str:
+        version = str(self._server.ask("SELECT pg_catalog.current_setting('server_version')")[0][0]).split()[0]
+        count = len(self.tables())
+        return f"PostgreSQL {version}, {count} table{'s' * (count != 1)} in schema {self.settings.db_schema!r}"
 
-    chosen = [
-        column(name) if native[name] in _NATIVE else exp.alias_(as_text(name), exp.to_identifier(name, quoted=True))
-        for name in table.names
-    ]
-    query = exp.select(*chosen).from_(
-        exp.table_(exp.to_identifier(table.name, quoted=True), exp.to_identifier(schema, quoted=True))
-    )
-    if since is not None:
-        if since.value is not None:
-            bound = exp.cast(exp.Literal.string(str(json.loads(since.value))), native[since.column])
-            null = exp.Is(this=column(since.column), expression=exp.Null())
-            query = query.where(exp.or_(null, exp.GTE(this=column(since.column), expression=bound)))
-        query = query.order_by(exp.Ordered(this=column(since.column), nulls_first=False))
-    return query
-
-
-def _owning(
-    reader: Any, cursor: Any, connection: Any, failed: Callable[[Exception], SourceError]
-) -> pa.RecordBatchReader:
-    """Stream a reader, closing its connection at the end and giving its errors as ours."""
-    import pyarrow as pa
-
-    def batches() -> Any:
-        with closing(connection), closing(cursor):
-            while True:
-                try:
-                    batch = reader.read_next_batch()
-                except StopIteration:
-                    return
-                except (pa.ArrowException, OSError) as error:
-                    raise failed(error) from None
-                yield batch
-
-    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+    def _check_schema(self) -> None:
+        schemas = [name for (name,) in self._server.ask(SCHEMAS)]
+        wanted = self.settings.db_schema
+        if wanted not in schemas:
+            raise SourceError(self.settings.label(), f"there is no schema {wanted!r}.", nearest(wanted, schemas))

@@ -1,125 +1,38 @@
 """A table read by Beam in parts equals a plain read; a part that fails fails all; no secret travels."""
 
-import base64
-import bz2
 import datetime as dt
 import functools
 import json
-import os
-import pickle
-import re
 import sqlite3
-import threading
-import zlib
-from collections import Counter
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from sqlglot import exp
 
 from b2brecs.configs.connection import Connection
-from b2brecs.configs.secrets import Secret, SecretRef
-from b2brecs.configs.sources import SourceSettings
+from b2brecs.configs.secrets import Secret
 from b2brecs.errors import Cancelled, ConfigError, LoadError, SourceError
 from b2brecs.etl import beam as engine
 from b2brecs.etl.beam import BeamRead, read_with_beam
-from b2brecs.etl.beam_options import pipeline_options
 from b2brecs.etl.parts import cut
-from b2brecs.sources.base import KeyRange, Part, Reject, Since, Source, open_source, register_source
-from b2brecs.sources.select import select_part
-from b2brecs.types import Column, TableSchema
+from b2brecs.sources.base import KeyRange, Part, Reject, Since, open_source
+from tests.etl.beam_source import (
+    PASSWORD,
+    ROWS,
+    TABLE,
+    TableSource,
+    Vault,
+    connect,
+    from_environment,
+    leaking,
+    pieces,
+)
 
 pytest.importorskip("apache_beam")
-
-PASSWORD = "hunter2-very-secret"
-TABLE = TableSchema("rows", (Column("id", "INT64"), Column("at", "DATETIME"), Column("price", "NUMERIC"), Column("note", "STRING")))  # fmt: skip
-ROWS = 200_000
-
-
-class TableSettings(SourceSettings):
-    kind: ClassVar[str] = "beam_test"
-    path: str
-    trouble: str = ""
-    password: SecretRef | None = None
-
-
-class TableSource(Source[TableSettings]):
-    """Rows of a SQLite file, read by key ranges; it can be told to fail."""
-
-    tries: ClassVar[Counter] = Counter()
-    moments: ClassVar[list] = []
-    lock: ClassVar = threading.Lock()
-
-    def test(self):
-        return "rows"
-
-    def tables(self):
-        return [TABLE]
-
-    def schema(self, table):
-        return TABLE
-
-    @contextmanager
-    def snapshot(self):
-        self.moments.append("held")
-        yield "a moment"
-        self.moments.append("let go")
-
-    def read(self, table, part=Part(), *, on_reject=None):  # noqa: B008
-        if self.settings.password is not None:
-            secret = self.read_secret(self.settings.password)
-        with self.lock:
-            self.tries[part.low] += 1
-            first = self.tries[part.low] == 1
-        if self.settings.trouble == "bug" and part.low is not None:
-            raise RuntimeError(f"cannot log in with {secret}")
-        if self.settings.trouble == "refused" and part.low is not None:
-            raise SourceError("shop", f"no permission for {secret!r}.", "Ask for it.")
-        if self.settings.trouble == "passes" and first:
-            raise SourceError("shop", "come back later.", transient=True)
-        if self.settings.trouble == "reject" and on_reject is not None:
-            on_reject(Reject('{"id": "😀 x\\n"}', "id", "is no number"))
-        schema = pa.schema([("id", pa.int64()), ("at", pa.timestamp("us")), ("price", pa.string()), ("note", pa.dictionary(pa.int32(), pa.string()))])  # fmt: skip
-
-        def batches():
-            names = [exp.column(exp.to_identifier(name, quoted=True)) for name in table.names]
-            query = select_part(exp.to_table("rows"), names, part, {}, dialect="sqlite").sql("sqlite")
-            with closing(sqlite3.connect(self.settings.path)) as connection:
-                cursor = connection.execute(query)
-                while rows := cursor.fetchmany(self.BATCH_ROWS):
-                    ids, ats, prices, notes = zip(*rows, strict=True)
-                    moments = pa.array([at and dt.datetime.fromisoformat(at) for at in ats], pa.timestamp("us"))
-                    yield pa.record_batch([pa.array(ids, pa.int64()), moments, pa.array(prices, pa.string()), pa.array(notes, pa.string()).dictionary_encode()], schema)  # fmt: skip
-                    if self.settings.trouble == "midway" and first and part.low is not None:
-                        raise SourceError("shop", "the line went dead.", transient=True)
-
-        return pa.RecordBatchReader.from_batches(schema, batches())
-
-
-register_source(TableSettings, TableSource)
-
-
-def from_environment(secret):
-    return os.environ[secret.key]
-
-
-def leaking(secret, known=None):
-    return {"env:SHOP": PASSWORD}[secret.reference]
-
-
-class Vault:
-    """Reads secrets, and does not travel."""
-
-    def __init__(self):
-        self.lock = threading.Lock()
-
-    def get(self, secret):
-        return PASSWORD
+PG_ROWS = 200_000
 
 
 @pytest.fixture(scope="session")
@@ -148,14 +61,6 @@ def path(tmp_path_factory):
 def calm():
     TableSource.tries.clear()
     TableSource.moments.clear()
-
-
-def connect(path, **settings):
-    return Connection("shop", source=TableSettings(path=str(path), **settings))
-
-
-def pieces(count=4, since=None):
-    return cut(KeyRange("id", "INT64", ("0", str(ROWS)), nullable=True, rows=100 * ROWS), count, since=since)
 
 
 def rows_of(batches):
@@ -189,7 +94,7 @@ def test_parts_read_by_beam_are_a_plain_read(path, tmp_path, options):
 
 
 def test_the_watermark_is_known_of_each_part(path, tmp_path):
-    connection, since = connect(path), Since("at", json.dumps("2024-01-02T00:00:00"))
+    connection, since = connect(path), Since("at", json.dumps("2024-01-01T02:00:00"))
     plain = rows_of(list(open_source(connection, from_environment).read(TABLE, Part(since=since))))
     with read_with_beam(connection, from_environment, TABLE, pieces(3, since), str(tmp_path), options={}) as read:
         assert rows_of(list(read.batches())).equals(plain)
@@ -210,6 +115,50 @@ def test_an_empty_part_and_no_part_at_all(path, tmp_path):
     with read_with_beam(connection, from_environment, TABLE, [], str(tmp_path), options={}) as read:
         assert (read.rows, list(read.batches()), list(read.rejects())) == (0, [], [])
     assert remains(tmp_path) == []
+
+
+PG_TABLE = f"""
+CREATE TABLE "beam 😀" AS SELECT
+  CASE WHEN n % 97 <> 0 THEN n END AS k, (n * 1.0001)::numeric(12, 4) AS price,
+  CASE WHEN n % 5 <> 0 THEN timestamptz '2024-01-01' + n * interval '1 minute' END AS at,
+  CASE n % 3 WHEN 0 THEN NULL WHEN 1 THEN '' ELSE 'größe ' || n END AS note,
+  jsonb_build_object('n', n) AS doc, n::numeric AS free, ARRAY[n::text, NULL] AS list
+FROM generate_series(1, {PG_ROWS}) AS n
+"""
+
+
+def test_a_table_of_postgres(postgres, tmp_path, monkeypatch, caplog):
+    import psycopg2
+
+    monkeypatch.setenv("PG_PASSWORD", postgres.password)
+    with closing(psycopg2.connect(postgres.url("postgresql"))) as connection, connection.cursor() as cursor:
+        cursor.execute('DROP TABLE IF EXISTS "beam 😀"')
+        cursor.execute(PG_TABLE)
+        cursor.execute('ANALYZE "beam 😀"')
+        connection.commit()
+    shop = Connection.postgres(
+        "shop", host=postgres.host, port=postgres.port, database=postgres.database, user=postgres.user,
+        password=Secret("env:PG_PASSWORD"),
+    )  # fmt: skip
+    with closing(open_source(shop, from_environment)) as source:
+        table = source.schema("beam 😀")
+        plain = in_order(source.read(table))
+        found = KeyRange("k", "INT64", ("1", str(PG_ROWS)), nullable=True, rows=PG_ROWS)
+        parts = cut(found, 4, since=Since("at", None))
+        assert len(parts) == 4
+        with read_with_beam(shop, Vault(postgres.password).get, table, parts, str(tmp_path), options={}) as read:
+            assert read.rows == PG_ROWS
+            assert all(part.rows > PG_ROWS / 5 for part in read.parts)
+            assert in_order(read.batches()).equals(plain)
+            files = b"".join(item.read_bytes() for item in Path(read.folder).iterdir())
+    assert plain["k"].null_count == PG_ROWS // 97
+    assert postgres.password.encode() not in files
+    assert f"password={postgres.password}" not in caplog.text
+
+
+def in_order(batches):
+    found = pa.Table.from_batches(list(batches))
+    return found.take(pc.sort_indices(found["free"])).combine_chunks()
 
 
 @pytest.mark.parametrize(
@@ -395,95 +344,3 @@ def test_what_cannot_travel_stays_in_the_process_or_is_refused(path, tmp_path, m
         read_with_beam(connection, carrying, TABLE, pieces(2), str(tmp_path), options=elsewhere)
     assert PASSWORD not in str(caught.value)
     assert remains(tmp_path) == []
-
-
-FLOW = {
-    "runner": "DataflowRunner", "project": "acme-shop", "region": "europe-west3", "machine_type": "n1-standard-2",
-    "max_num_workers": "10", "experiments": "use_runner_v2, shuffle_mode=service", "no_use_public_ips": "true",
-    "sdk_container_image": "europe-docker.pkg.dev/acme-shop/b2brecs/worker:1",
-}  # fmt: skip
-
-
-def flow(**changes):
-    given = {name: value for name, value in (FLOW | changes).items() if value}
-    return pipeline_options(given, folder="gs://bucket/r1", table='"; DROP 😀 Ü', connection=connect("x"))
-
-
-def test_options_of_dataflow():
-    from apache_beam.options import pipeline_options as views
-
-    made = flow()
-    google, workers = made.view_as(views.GoogleCloudOptions), made.view_as(views.WorkerOptions)
-    assert (google.project, google.region) == ("acme-shop", "europe-west3")
-    assert google.temp_location == "gs://bucket/r1/temporary"
-    assert google.job_name.startswith("b2brecs-drop-")
-    assert re.fullmatch(r"[a-z][-a-z0-9]*[a-z0-9]", google.job_name)
-    assert (workers.machine_type, workers.max_num_workers, workers.use_public_ips) == ("n1-standard-2", 10, False)
-    assert workers.sdk_container_image == FLOW["sdk_container_image"]
-    assert {"use_runner_v2", "shuffle_mode=service"} <= set(made.view_as(views.DebugOptions).experiments)
-    assert made.view_as(views.SetupOptions).save_main_session is False
-    wheel = flow(sdk_container_image="", extra_packages="b2brecs.whl", temp_location="gs://other/tmp", job_name="mine")
-    assert wheel.view_as(views.SetupOptions).extra_packages == ["b2brecs.whl"]
-    assert wheel.view_as(views.GoogleCloudOptions).temp_location == "gs://other/tmp"
-    assert wheel.view_as(views.GoogleCloudOptions).job_name == "mine"
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"project": "", "region": ""}, ["options['project']", "options['region']"]),
-        ({"sdk_container_image": ""}, ["no b2brecs"]),
-        ({"temp_location": "tmp"}, ["temp_location", "not a bucket"]),
-        ({"machine_typ": "x"}, ["machine_typ", "no such option", "machine_type"]),
-        ({"max_num_workers": "many"}, ["max_num_workers", "invalid int value"]),
-    ],
-)
-def test_wrong_options_of_dataflow_are_named(changes, words):
-    with pytest.raises(ConfigError) as caught:
-        flow(**changes)
-    assert all(word in str(caught.value) for word in words), str(caught.value)
-
-
-def test_what_workers_elsewhere_cannot_reach_is_named():
-    kept = connect("x", password=Secret("keyring:shop"))
-    with pytest.raises(ConfigError) as caught:
-        pipeline_options(FLOW, folder="/home/me/files", table="t", connection=kept)
-    assert "cannot write to this machine" in str(caught.value)
-    assert "connection 'shop'.password = keyring:shop" in str(caught.value)
-    assert pipeline_options({}, folder="/home/me/files", table="t", connection=kept)
-    # What a job server takes is known to it alone.
-    options = {"runner": "FlinkRunner", "flink_master": "host:8081", "parallelism": "4"}
-    assert pipeline_options(options, folder="gs://b/f", table="t", connection=connect("x"))
-    with pytest.raises(ConfigError, match="direct_num_worker"):
-        pipeline_options({"direct_num_worker": "2"}, folder="f", table="t", connection=connect("x"))
-
-
-def unpacked(data):
-    """Return bytes with all that Beam has packed into them."""
-    found = [data]
-    for text in re.findall(rb"[A-Za-z0-9+/=]{40,}", data):
-        for inflate in (zlib.decompress, bz2.decompress):
-            with suppress(Exception):
-                found.append(inflate(base64.b64decode(text)))
-    return b"\n".join(found)
-
-
-def test_no_secret_is_in_the_pipeline_or_its_options(monkeypatch, tmp_path):
-    """The pipeline is that which would be sent to Dataflow, to the last step before."""
-    import apache_beam as beam
-    from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
-
-    from b2brecs.etl.beam_worker import Way
-
-    monkeypatch.setenv("SHOP", PASSWORD)
-    connection = connect("x", password=Secret("env:SHOP"))
-    made = flow(dry_run="true")
-    pipeline = engine.build(connection, TABLE, pieces(3), "gs://bucket/r1", Way(url="gcp://acme-shop/eu"), made)
-    sent = unpacked(pipeline.to_runner_api().SerializeToString())
-    assert b"env:SHOP" in sent
-    assert b"gcp://acme-shop/eu" in sent
-    assert PASSWORD.encode() not in sent
-    assert PASSWORD.encode() not in pickle.dumps(made) + json.dumps(made.get_all_options(), default=str).encode()
-    assert isinstance(pipeline.runner, DataflowRunner)
-    assert isinstance(pipeline, beam.Pipeline)
-    assert pipeline.run().state == "UNKNOWN"

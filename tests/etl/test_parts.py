@@ -8,7 +8,7 @@ import pickle
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from b2brecs.configs.etl import Engine
@@ -16,6 +16,8 @@ from b2brecs.etl.parts import LEAST_ROWS, Choice, choose, cut, cut_files, is_rem
 from b2brecs.sources.base import KeyRange, Part, Since, SourceFile
 
 UTC = dt.UTC
+# A busy machine is no fault.
+PATIENTLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MANY = 100 * LEAST_ROWS
 
 NUMERIC = st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**28), max_value=10**28)
@@ -56,6 +58,7 @@ def holds(part, kind, value):
 
 @pytest.mark.parametrize("values", [VALUES, SMALL], ids=["wide", "narrow"])
 @pytest.mark.parametrize("kind", list(VALUES))
+@PATIENTLY
 @given(data=st.data())
 def test_every_value_is_in_exactly_one_part(kind, values, data):
     bounds = sorted(data.draw(st.lists(values[kind], min_size=2, max_size=12)))
@@ -71,6 +74,7 @@ def test_every_value_is_in_exactly_one_part(kind, values, data):
     assert len({part.low for part in parts}) == len(parts)
 
 
+@PATIENTLY
 @given(
     bounds=st.lists(st.one_of(VALUES["INT64"], st.text(max_size=3), st.none(), st.floats(), st.booleans()), max_size=9),
     kind=st.sampled_from(["INT64", "NUMERIC", "DATE", "DATETIME", "TIMESTAMP", "FLOAT64", "BYTES"]),
@@ -83,6 +87,7 @@ def test_bounds_that_make_no_sense_lose_no_row(bounds, kind, value):
         assert [holds(part, "NUMERIC", Decimal(value)) for part in parts].count(True) == 1
 
 
+@PATIENTLY
 @given(low=st.integers(-(10**12), 10**12), span=st.integers(1000, 10**12), wanted=st.integers(2, 20))
 def test_numbers_are_cut_evenly_between_the_ends(low, span, wanted):
     parts = cut(KeyRange("k", "INT64", (str(low), str(low + span - 1)), nullable=False, rows=MANY), wanted)
@@ -156,6 +161,7 @@ def test_parts_carry_since_and_snapshot_and_travel():
         assert back == part
 
 
+@PATIENTLY
 @given(
     sizes=st.dictionaries(st.text(min_size=1, max_size=6), st.integers(0, 10**12), max_size=30),
     wanted=st.integers(1, 12),

@@ -1,10 +1,9 @@
-"""Rules hold of staged rows exactly, whatever their types and names, in both homes; what breaks them can be moved."""
+"""Rules fail, warn or move rows away before anybody sees them; they know what the table will be."""
 
 import datetime as dt
 import json
-import re
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 import pytest
@@ -14,34 +13,29 @@ from sqlglot import exp
 
 from b2brecs.backends.local.duckdb import DuckDBWarehouse
 from b2brecs.backends.protocols import Change
-from b2brecs.configs import rules as of
 from b2brecs.configs.rules import RowCount, Rule
 from b2brecs.errors import ConfigError, LoadError
-from b2brecs.etl.quality import broken, check, offending, quarantine, register_check
+from b2brecs.etl.quality import broken, offending, quarantine, register_check
 from b2brecs.etl.results import CheckResult
-from b2brecs.sql.arrow import arrow_schema
 from b2brecs.types import Column, TableSchema
 from tests.conformance.values import HOSTILE
-
-try:
-    from tests.conformance.gcp import gcp_warehouse  # noqa: F401
-except ModuleNotFoundError as error:
-    # Without the extra, the local half still runs.
-    if not (error.name or "").startswith("google"):
-        raise
-
-# Mypy's plugin for pydantic does not see a constructor that is inherited.
-Accepted: Any = of.Accepted
-ForeignKey: Any = of.ForeignKey
-Fresh: Any = of.Fresh
-NotNull: Any = of.NotNull
-Range: Any = of.Range
-Unique: Any = of.Unique
-
-UTC = dt.UTC
-NOW = dt.datetime(2024, 6, 1, 12, tzinfo=UTC)
-NAN = float("nan")
-BOTH = pytest.mark.parametrize("home", ["local", "gcp"], indirect=True)
+from tests.etl.staging import (
+    BOTH,
+    NOW,
+    UTC,
+    Accepted,
+    ForeignKey,
+    Fresh,
+    NotNull,
+    Range,
+    Unique,
+    commit,
+    counts,
+    held,
+    opened,
+    rows_of,
+    stage,
+)
 
 
 @pytest.fixture
@@ -51,133 +45,7 @@ def home(request):
 
 @pytest.fixture
 def warehouse(home, request, tmp_path):
-    if home == "gcp":
-        yield request.getfixturevalue("gcp_warehouse")
-        return
-    opened = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
-    yield opened
-    opened.close()
-
-
-def table(rows, /, name="orders", **kinds):
-    schema = TableSchema(name, tuple(Column(column, kind) for column, kind in kinds.items()))
-    arrays = {column: [row[i] for row in rows] for i, column in enumerate(kinds)}
-    return schema, pa.record_batch(arrays, arrow_schema(schema.columns))
-
-
-def stage(warehouse, rows, /, name="orders", run="r1", **kinds):
-    schema, batch = table(rows, name, **kinds)
-    return warehouse.stage(schema, run, [batch])
-
-
-def commit(warehouse, rows, /, name="orders", run="r0", **kinds):
-    warehouse.commit(Change(stage(warehouse, rows, name, run, **kinds), "swap"))
-
-
-def held(warehouse, staged, *rules, target_rows=None, mode="swap", keys=(), now=NOW, **more):
-    return check(warehouse, staged, rules, target_rows=target_rows, mode=mode, keys=keys, now=now, **more)
-
-
-def counts(warehouse, staged, *rules, **how):
-    return [result.rows for result in held(warehouse, staged, *rules, **how)]
-
-
-def rows_of(warehouse, name):
-    tree = exp.select("*").from_(exp.Table(this=exp.to_identifier(name, quoted=True)))
-    return [tuple(row.values()) for row in warehouse.query(tree).read_all().to_pylist()]
-
-
-VALUES: list = [
-    # kind, values, rule on column v, how many break it
-    ("INT64", [1, 2, 3, None, -(2**63), 2**63 - 1], Range("v", minimum=1, maximum=3), 2),
-    ("INT64", [1, 2, 3, None], Range("v", minimum=1.5), 1),
-    ("INT64", [1, 2, 3, None], Range("v", maximum="2.5"), 1),
-    ("INT64", [9007199254740993, 9007199254740992], Range("v", maximum=9007199254740992), 1),
-    ("INT64", [1, None], Range("v", minimum=10**30), 1),
-    ("INT64", [1, None], Range("v", maximum=10**30), 0),
-    ("INT64", [1, None], Range("v", minimum=-(10**30), maximum=-(10**30)), 1),
-    ("INT64", [1, 2, None], Accepted("v", values=(1, "2")), 0),
-    ("INT64", [1, 2, 3, None], Accepted("v", values=(1, 2.0)), 1),
-    ("FLOAT64", [0.1, -0.0, None, NAN, float("inf"), -1e308], Range("v", minimum=0, maximum=0.1), 3),
-    ("FLOAT64", [0.1, None, NAN, float("inf")], Range("v", minimum=0, maximum=float("inf")), 1),
-    ("FLOAT64", [0.1, 0.2, None, NAN], Accepted("v", values=(0.1,)), 2),
-    ("NUMERIC", [Decimal("0.1"), Decimal("0.100000001"), None], Range("v", maximum=0.1), 1),
-    ("NUMERIC", [Decimal("0.000000001"), Decimal(0), None], Range("v", minimum="0.0000000005"), 1),
-    ("NUMERIC", [Decimal("99999999999999999999999999999.999999999"), None], Range("v", maximum=10**40), 0),
-    ("NUMERIC", [Decimal("0.1"), Decimal("0.2"), None], Accepted("v", values=("0.1",)), 1),
-    ("BIGNUMERIC", [Decimal("0.1000000000000000001"), Decimal("0.1"), None], Range("v", maximum=0.1), 1),
-    ("BIGNUMERIC", [Decimal(9), Decimal(10), None], Range("v", minimum=9, maximum=9), 1),
-    ("BIGNUMERIC", [Decimal(9), Decimal(10), None], Accepted("v", values=(10, 11)), 1),
-    ("STRING", ["a", "b", "Ä", None, ""], Accepted("v", values=("a", "Ä")), 2),
-    ("STRING", ["1", "2", None], Accepted("v", values=(1,)), 1),
-    ("STRING", ["a", "b", "c", None], Range("v", minimum="b"), 1),
-    ("BOOL", [True, False, None], Accepted("v", values=(True,)), 1),
-    ("BOOL", [True, False, None], Accepted("v", values=("false", "TRUE")), 0),
-    ("DATE", [dt.date(2024, 1, 1), dt.date(2024, 1, 31), dt.date(2024, 2, 1), None], Range("v", minimum=dt.date(2024, 1, 2), maximum="2024-01-31"), 2),
-    ("DATE", [dt.date(2024, 1, 1), dt.date(2024, 1, 2), None], Range("v", minimum="2024-01-01T00:00:01"), 1),
-    ("DATE", [dt.date(2024, 1, 1), dt.date(2024, 1, 2), None], Range("v", maximum="2024-01-01T23:00:00"), 1),
-    ("DATE", [dt.date(2024, 1, 1), dt.date(2024, 1, 2), None], Accepted("v", values=("2024-01-01",)), 1),
-    ("DATETIME", [dt.datetime(2024, 1, 31, 23, 59, 59, 999999), dt.datetime(2024, 2, 1), None], Range("v", maximum="2024-01-31"), 1),
-    ("DATETIME", [dt.datetime(2024, 1, 1, 0, 0, 0, 1), dt.datetime(2024, 1, 1), None], Range("v", minimum="2024-01-01", maximum=dt.datetime(2024, 1, 1)), 1),
-    ("TIMESTAMP", [dt.datetime(2024, 1, 1, 12, tzinfo=UTC), dt.datetime(2024, 1, 1, 13, tzinfo=UTC), None], Range("v", minimum="2024-01-01T14:00:00+02:00", maximum="2024-01-01T12:30:00"), 1),
-    ("TIMESTAMP", [dt.datetime(1, 1, 1, tzinfo=UTC), dt.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)], Range("v", minimum="0001-01-01", maximum="9999-12-31"), 0),
-    ("TIMESTAMP", [dt.datetime(2024, 1, 1, tzinfo=UTC), None], Accepted("v", values=("2024-01-01T01:00:00+01:00",)), 0),
-    ("TIME", [dt.time(12), dt.time(12, 30), None], Range("v", maximum="12:29:59.999999"), 1),
-    ("TIME", [dt.time(12), None], Accepted("v", values=("12:00",)), 0),
-    ("JSON", ['{"a": null}', None, "null"], NotNull("v"), 1),
-    ("BYTES", [b"", None], NotNull("v"), 1),
-    ("BYTES", [b"a", b"a", b"b", None, None], Unique("v"), 1),
-    ("FLOAT64", [NAN, NAN, 1.0, None, None], Unique("v"), 1),
-    ("BIGNUMERIC", [Decimal(1), Decimal("1.0"), None, None], Unique("v"), 1),
-    ("STRING", ["a", "A", "a ", "a", None, None], Unique("v"), 1),
-]  # fmt: skip
-
-
-@BOTH
-@pytest.mark.parametrize("kind", sorted({item[0] for item in VALUES}))
-def test_values_are_held_against_rules_of_their_type(warehouse, home, kind):
-    cases = [(values, rule, rows) for named, values, rule, rows in VALUES if named == kind]
-    for number, (values, rule, rows) in enumerate(cases):
-        if home == "gcp" and kind == "FLOAT64" and isinstance(rule, Range) and rule.maximum == 0.1:
-            values = [value for value in values if value != float("inf")]  # noqa: PLW2901
-            rows -= 1  # noqa: PLW2901
-        staged = stage(warehouse, [(value,) for value in values], run=f"r{number}", v=kind)
-        [found] = held(warehouse, staged, rule)
-        assert (found.rows, found.passed) == (rows, rows == 0), (values, rule, found)
-        where = broken(warehouse, staged, rule, mode="swap", keys=())
-        left = warehouse.discard(staged, where)
-        assert left.rows == len(values) - rows, (values, rule)
-        assert counts(warehouse, left, rule) == [0]
-
-
-@pytest.mark.parametrize(
-    ("kind", "rule", "words"),
-    [
-        ("INT64", Range("v", minimum="many"), "'many' is no value of a INT64 column. Give a number"),
-        ("INT64", Range("v", minimum=True), "True is no value"),
-        ("INT64", Accepted("v", values=(0.5,)), "0.5 is no value"),
-        ("INT64", Accepted("v", values=(2**63,)), "is no value"),
-        ("NUMERIC", Accepted("v", values=("0.0000000001",)), "is no value"),
-        ("FLOAT64", Range("v", minimum=float("nan")), "nan is no value"),
-        ("STRING", Range("v", minimum=1), "1 is no value of a STRING column. Give a text"),
-        ("DATE", Range("v", minimum="yesterday"), "'2024-12-31'"),
-        ("TIMESTAMP", Range("v", minimum=5), "5 is no value"),
-        ("TIME", Range("v", minimum="25:00"), "'23:59'"),
-        ("BOOL", Range("v", minimum=True), "true or false"),
-        ("JSON", Range("v", minimum=1), "JSON column is not compared; only not_null"),
-        ("JSON", Accepted("v", values=("1",)), "only not_null"),
-        ("JSON", Unique("v"), "is JSON"),
-        ("ARRAY<INT64>", Unique("v"), "not compared"),
-        ("STRING", Fresh("v", within=dt.timedelta(1)), "STRING, not a time"),
-        ("INT64", NotNull("V2"), "'V2': there is no such column. Did you mean 'v'|Choose one of: v"),
-    ],
-)
-def test_rules_that_cannot_be_asked_are_named(warehouse, kind, rule, words):
-    staged = stage(warehouse, [(None,)], v=kind)
-    with pytest.raises(ConfigError, match="|".join(map(re.escape, words.split("|")))):
-        held(warehouse, staged, rule)
-    with pytest.raises(ConfigError):
-        broken(warehouse, staged, rule, mode="swap", keys=())
+    yield from opened(home, request, tmp_path)
 
 
 def test_all_that_is_wrong_is_said_at_once(warehouse):

@@ -35,6 +35,7 @@ def serve_postgres() -> Iterator[Database]:
                 *(programs / "postgres", "-D", data, "-h", HOST, "-p", str(port), "-k", home),
                 *("--fsync=off", "--synchronous-commit=off", "--full-page-writes=off"),
                 "--timezone=UTC",
+                "--max-prepared-transactions=4",
             ]
 
         def answers(port: int) -> None:

@@ -1,1 +1,1 @@
-"""Files as a source, wherever they lie."""
+"""Files as a source, wherever they lie: one reader over small stores (a folder, S3, Google Cloud, Azure)."""
