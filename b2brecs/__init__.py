@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from b2brecs.configs.secrets import Secret as Secret
     from b2brecs.configs.split import StrictTime as StrictTime
     from b2brecs.configs.transforms import Transform as Transform
+    from b2brecs.etl.quality import register_check as register_check
     from b2brecs.features.engines import Engine as Engine
     from b2brecs.features.engines import register_transform as register_transform
     from b2brecs.sources.base import Source as Source
@@ -54,6 +55,7 @@ _PLACES = {
     "Workspace": "b2brecs.workspace",
     "compatible": "b2brecs.configs.compat",
     "connect": "b2brecs.workspace",
+    "register_check": "b2brecs.etl.quality",
     "register_source": "b2brecs.sources.base",
     "register_transform": "b2brecs.features.engines",
 }

@@ -79,6 +79,9 @@ class NotNull(_OfColumns):
 
     kind: ClassVar[str] = "not_null"
 
+    def __init__(self, *of: str, **fields: Any) -> None:
+        super().__init__(*of, **fields)
+
     def describe(self) -> str:
         return f"{', '.join(self.of)} {'is' if len(self.of) == 1 else 'are'} not NULL"
 
@@ -87,6 +90,9 @@ class Unique(_OfColumns):
     """The columns together differ from row to row; NULLs are left out. Quarantine keeps the first row."""
 
     kind: ClassVar[str] = "unique"
+
+    def __init__(self, *of: str, **fields: Any) -> None:
+        super().__init__(*of, **fields)
 
     def describe(self) -> str:
         return f"{', '.join(self.of)} {'is' if len(self.of) == 1 else 'are'} unique"
@@ -98,6 +104,9 @@ class Range(_OfColumn):
     kind: ClassVar[str] = "range"
     minimum: Scalar | None = None
     maximum: Scalar | None = None
+
+    def __init__(self, column: str | None = None, /, **fields: Any) -> None:
+        super().__init__(column, **fields)
 
     def model_post_init(self, _context: Any, /) -> None:
         if self.minimum is None and self.maximum is None:
@@ -119,6 +128,9 @@ class Accepted(_OfColumn):
 
     kind: ClassVar[str] = "accepted"
     values: tuple[Scalar, ...] = Field(min_length=1)
+
+    def __init__(self, column: str | None = None, /, **fields: Any) -> None:
+        super().__init__(column, **fields)
 
     def describe(self) -> str:
         return f"{self.column} is one of {', '.join(map(str, self.values))}"
@@ -163,6 +175,9 @@ class ForeignKey(_OfColumn):
     kind: ClassVar[str] = "foreign_key"
     table: Text
     to: Text
+
+    def __init__(self, column: str | None = None, /, **fields: Any) -> None:
+        super().__init__(column, **fields)
 
     def describe(self) -> str:
         return f"{self.column} is found in {self.table}.{self.to}"

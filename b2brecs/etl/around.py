@@ -29,6 +29,7 @@ class Surroundings:
     run: str
     connection: Connection | None = None
     files: str | None = None
+    home: str | None = None
     on_progress: OnProgress | None = None
     stop: Callable[[], bool] | None = None
 

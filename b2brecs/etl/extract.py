@@ -78,11 +78,14 @@ class Extraction:
 
         around = self.around
         assert around.connection is not None
+        # The secrets of this machine stay on it.
+        elsewhere = around.home is not None and not around.home.startswith("local")
         read: BeamRead = held.enter_context(
             read_with_beam(
-                around.connection, around.source.read_secret, self.planned.read, self.parts,
+                around.connection, around.home if elsewhere and around.home else around.source.read_secret,
+                self.planned.read, self.parts,
                 f"{around.files or '.'}/beam/{around.run}-{self.planned.load.target}",
-                options=dict(around.job.engine.options),
+                options=dict(around.job.engine.options), stop=around.stop,
             )
         )  # fmt: skip
         take = self._take()

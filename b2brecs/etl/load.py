@@ -142,11 +142,11 @@ class TableRun:
         changes: FileChanges | None,
         rejects: RejectLog,
     ) -> Extraction:
-        engine = self.around.job.engine
+        engine, connection = self.around.job.engine, self.around.connection
         total = self.source.estimate(self.load.source, since)
         choice = choose(
             engine, total, beam_available=find_spec("apache_beam") is not None,
-            distributable=self.around.connection is not None, processors=_processors(),
+            distributable=connection is not None and type(connection.source).shared, processors=_processors(),
         )  # fmt: skip
         if listed is not None and changes is not None:
             wanted = set(changes.to_read)

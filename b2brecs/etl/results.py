@@ -108,7 +108,7 @@ class EtlResult:
         kept = [i for i, name in enumerate(columns) if (i != 4 and i < 7) or any(row[i] for row in rows)]
         notes = [f"{t.target}: {text}" for t in self.tables for text in (*t.drift, *t.notes)]
         notes += [
-            f"{t.target}: {check.rule} – {check.rows:,} rows break it ({check.action})"
+            f"{t.target}: {check.rule} – {check.found or f'{check.rows:,} rows break it'} ({check.action})"
             for t in self.tables for check in t.checks if not check.passed
         ]  # fmt: skip
         return Table(

@@ -37,6 +37,7 @@ def run_job(
     run: str | None = None,
     files: str | None = None,
     connection: Connection | None = None,
+    home: str | None = None,
     on_progress: OnProgress | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> EtlResult:
@@ -50,13 +51,15 @@ def run_job(
         Folder or URL for what lies between workers and this process.
     connection
         What ``source`` was opened from; without it nothing can be read by other processes.
+    home
+        Address of the workspace, by which workers elsewhere read the secrets that the connection refers to.
     on_progress
         Called with stage, rows, rows expected (None if not known) and bytes.
     stop
         Asked between batches; when it says yes, the table being loaded is left as it was, and the rest too.
     """
     run = run or uuid.uuid4().hex[:12]
-    around = Surroundings(job, source, warehouse, run, connection, files, on_progress, stop)
+    around = Surroundings(job, source, warehouse, run, connection, files, home, on_progress, stop)
     started = now()
     results: list[TableResult] = []
     for load in job.tables:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
@@ -22,6 +22,9 @@ PathText = Annotated[str, StringConstraints(min_length=1), BeforeValidator(_path
 
 class SourceSettings(Member, family="source", entry_points="b2brecs.sources"):
     """Base of every kind of source's settings. A new kind subclasses it and sets ``kind``."""
+
+    # Whether other machines reach the same data.
+    shared: ClassVar[bool] = True
 
     def identity(self) -> tuple[str, ...]:
         """Return what makes two connections the same: host, database, user, or their like."""

@@ -51,6 +51,7 @@ class SQLiteSettings(SourceSettings):
     """A SQLite file."""
 
     kind: ClassVar[str] = "sqlite"
+    shared: ClassVar[bool] = False
     path: PathText
 
     def identity(self) -> tuple[str, ...]:

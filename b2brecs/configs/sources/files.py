@@ -49,6 +49,7 @@ class FilesSettings(FileSettings):
     """A folder of this machine."""
 
     kind: ClassVar[str] = "files"
+    shared: ClassVar[bool] = False
     path: PathText
 
     def identity(self) -> tuple[str, ...]:
