@@ -26,8 +26,10 @@ def main_change(
     since: Since | None,
     changes: FileChanges | None,
     skipped: Sequence[FileResult] = (),
+    *,
+    disjoint: bool = True,
 ) -> Change:
-    """Return what the staged rows do to the table."""
+    """Return what the staged rows do to the table; unless ``disjoint``, a row may have been read twice."""
     load, partition = planned.load, None
     if planned.watermark is not None and planned.write.column(planned.watermark).type in TIME_TYPES:
         partition = planned.watermark
@@ -38,7 +40,9 @@ def main_change(
         removed = tuple(name for name in (*gone, *changes.modified) if name not in left_out)
         return Change(staged, "replace", planned.keys, removed=removed, partition=partition)
     low = since.value if since is not None and planned.mode == "refresh" else None
-    return Change(staged, planned.mode, planned.keys, low=low, partition=partition)
+    mode = "merge" if planned.mode == "swap" and planned.keys and not disjoint else planned.mode
+    order = None if mode != "merge" or (planned.unique and disjoint) else planned.watermark
+    return Change(staged, mode, planned.keys, low=low, partition=partition, order=order)
 
 
 def stage_history(around: Surroundings, staged: Staged, target: str) -> Change:

@@ -42,6 +42,11 @@ class Extraction:
     beam: bool = False
     total: int | None = None
 
+    @property
+    def disjoint(self) -> bool:
+        """Whether no row can be in two parts, although they need not be of one moment."""
+        return len(self.parts) == 1 or {part.column for part in self.parts} <= set(self.planned.load.primary_key)
+
     def stage(self) -> Staged:
         """Read all and stage it.
 

@@ -22,7 +22,7 @@ from b2brecs.etl.cast import json_value, row_text
 from b2brecs.etl.extract import Extraction
 from b2brecs.etl.filesets import changes_of, file_results, stamps, whole_or_changed
 from b2brecs.etl.parts import choose, cut, cut_files
-from b2brecs.etl.plan import Known, LoadPlan, facts, plan
+from b2brecs.etl.plan import Known, LoadPlan, facts, plan, remembered
 from b2brecs.etl.rejects import RejectLog
 from b2brecs.etl.results import TableResult
 from b2brecs.etl.tracking import FileChanges
@@ -97,7 +97,9 @@ class TableRun:
             self._take_back()
             return
         with self._timed("checks"):
-            draft = commits.main_change(staged, planned, since, changes, self.tally.skipped)
+            draft = commits.main_change(
+                staged, planned, since, changes, self.tally.skipped, disjoint=extraction.disjoint
+            )
             draft = self._checked(draft, target, rejects)
             rejects.check(self.tally.rows)
         with self._timed("load"):
@@ -120,8 +122,11 @@ class TableRun:
             len(listed) > 1 or keyless or load.on_bad_file == "skip" or bool(known.get("tagged"))
         )
         before = Known(known.get("columns", {}), known.get("names", {})) if known else None
-        planned = plan(load, self.source.schema(load.source), target, before, tagged=tagged)
-        self._note(drift=planned.drift)
+        schema = self.source.schema(load.source)
+        if self.source.SAMPLED and before is not None:
+            schema = remembered(schema, before)
+        planned = plan(load, schema, target, before, tagged=tagged)
+        self._note(drift=planned.drift, notes=self.source.notes(load.source))
         return planned
 
     def _since(self, planned: LoadPlan, low: str | None, listed: Sequence[SourceFile] | None) -> Since | None:
@@ -158,7 +163,7 @@ class TableRun:
             found = self.source.key_range(planned.read, since, choice.parts) if choice.parts > 1 else None
             parts = cut(found, choice.parts, since=since) if found is not None else (Part(since=since),)
         large = choice.mode == "beam" or (total or 0) >= engine.threshold
-        self._note(engine=choice.mode, parts=len(parts), notes=(choice.why,) if large else ())
+        self._note(engine=choice.mode, parts=len(parts), notes=(*self.result.notes, *([choice.why] if large else [])))
         workers = min(len(parts), engine.parallel or min(4, _processors()))
         beam = choice.mode == "beam"
         return Extraction(self.around, planned, parts, rejects, self.tally, workers=workers, beam=beam, total=total)

@@ -41,6 +41,7 @@ class Known:
 class LoadPlan:
     """A table's load: what is read (source names), what is written (target names), and how it is committed.
 
+    ``unique`` tells whether the source itself keeps its keys apart.
     ``gone`` are columns of the target that the source no longer has; they are filled with NULL. ``tagged`` tells
     whether each row is written with the file it came from.
     """
@@ -51,6 +52,7 @@ class LoadPlan:
     mode: CommitMode
     keys: tuple[str, ...]
     watermark: str | None
+    unique: bool = False
     gone: tuple[Column, ...] = ()
     drift: tuple[str, ...] = ()
     tagged: bool = False
@@ -63,6 +65,15 @@ class LoadPlan:
         columns = {a.name: a.type for a, _ in pairs}
         names = {a.name: b.name for a, b in pairs}
         return Known(dict(self.before.columns) | columns, dict(self.before.names) | names)
+
+
+def remembered(sampled: TableSchema, before: Known) -> TableSchema:
+    """Return a table's columns where a sample may miss one, or see another type: what was known stands."""
+    columns = [
+        Column(c.name, cast("ColumnType", before.columns.get(c.name, c.type)), c.nullable) for c in sampled
+    ]  # fmt: skip
+    missed = [Column(name, cast("ColumnType", kind)) for name, kind in before.columns.items() if name not in sampled]
+    return TableSchema(sampled.name, (*columns, *missed), sampled.primary_key, sampled.rows)
 
 
 def plan(
@@ -123,6 +134,7 @@ def plan(
         mode,
         keys,
         renamed[load.watermark] if load.watermark else None,
+        bool(keys) and set(load.primary_key) == set(source.primary_key),
         absent if load.strategy == "catalog" else (),
         drift,
         tagged,

@@ -95,6 +95,8 @@ OnReject = Callable[[Reject], None]
 class Source(ABC, Generic[S]):
     """A source, opened: settings plus the means to read secrets. Raises ``SourceError`` for whatever fails."""
 
+    # Whether a table's columns are known from some of its rows only, so that one may be missed.
+    SAMPLED: ClassVar[bool] = False
     # How many rows one batch holds at most.
     BATCH_ROWS: ClassVar[int] = 65_536
 
@@ -113,6 +115,10 @@ class Source(ABC, Generic[S]):
     @abstractmethod
     def schema(self, table: str) -> TableSchema:
         """Return a table's columns, as warehouse types, and its primary key."""
+
+    def notes(self, table: str) -> tuple[str, ...]:
+        """Say what is worth knowing of how a table's columns were found."""
+        return ()
 
     @abstractmethod
     def read(

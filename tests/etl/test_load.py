@@ -10,7 +10,7 @@ from b2brecs import Column, EtlJob, TableSchema, Workspace, rules
 from b2brecs.errors import LoadError, SourceError
 from b2brecs.etl.run import run_job
 from b2brecs.sources import open_source
-from tests.etl.memory import TABLES, Table, connection
+from tests.etl.memory import TABLES, MemorySource, Table, connection
 
 UTC = dt.UTC
 
@@ -357,3 +357,15 @@ def test_rules_fail_quarantine_or_warn(ws):
     assert "price is not NULL" in strict.error
     assert "at least 4" in strict.error
     assert len(rows(ws, "prices", "id")) == 3
+
+
+def test_a_column_that_a_sample_missed_is_read_all_the_same(ws, monkeypatch):
+    monkeypatch.setattr(MemorySource, "SAMPLED", True)
+    monkeypatch.setattr(MemorySource, "notes", lambda self, table: ("looked at 1 row",))
+    held = TABLES["orders"] = Table(wide("a", "b"), [{"id": 1, "a": "x", "b": "y"}])
+    job = EtlJob("job", connection="memory").load("orders")
+    assert one(ws, job).notes == ("looked at 1 row",)
+    held.schema, held.rows = wide("a", "c"), [{"id": 1, "a": "x", "b": "there", "c": "new"}]
+    found = one(ws, job)
+    assert found.drift == ("column 'c' is new",)
+    assert rows(ws, "orders", "id", "b", "c") == [(1, "there", "new")]

@@ -303,7 +303,7 @@ def test_lists_that_are_none_are_rejected_under_the_tables_name(subscription, wa
 
 def test_what_a_stream_does_not_do_is_refused(subscription, warehouse):
     load = subscription.load(rules=(NotNull(of="id"),))
-    [table] = run(subscription, subscription.source(), warehouse, load=load).tables
+    [table] = run(subscription, subscription.source(), warehouse, 1, load=load).tables
     assert (table.status, table.error_stage) == ("failed", "validation")
     assert "Leave rules=" in table.error
 

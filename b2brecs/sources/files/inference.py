@@ -125,13 +125,11 @@ def count_json(
     _count(connection, query, totals, asked)
 
 
-def count_items(
-    connection: duckdb.DuckDBPyConnection, query: exp.Select, index: int, evidence: Evidence
-) -> None:
+def count_items(connection: duckdb.DuckDBPyConnection, query: exp.Select, index: int, evidence: Evidence) -> None:
     """Look at the items of a column of JSON lists, ``c<index>``."""
-    listed = select(
-        [named(call("unnest", call("json_extract", column(f"c{index}"), text("$[*]"))), "i")], query
-    ).where(_of(column(f"k{index}"), "ARRAY"), copy=False)
+    listed = select([named(call("unnest", call("json_extract", column(f"c{index}"), text("$[*]"))), "i")], query).where(
+        _of(column(f"k{index}"), "ARRAY"), copy=False
+    )
     kinds = select([named(call("json_type", column("i")), "kind")], listed)
     grouped = select([column("kind"), call("count", exp.Star())], kinds).group_by(column("kind"), copy=False)
     for kind, count in connection.execute(sql(grouped)).fetchall():
