@@ -43,3 +43,9 @@ def test_the_architectures_extensions_are_the_tested_ones():
         for name in re.findall(r"^class (\w+)", block, re.MULTILINE):
             assert f"class {name}" in written
         exec(compile(block, "architecture.md", "exec"), {})
+
+
+def test_the_loading_guides_code_makes_a_job():
+    scope: dict = {}
+    exec(blocks("docs/loading.md")[0], scope)
+    assert [table.target for table in scope["job"].build().tables] == ["products", "orders"]
