@@ -5,12 +5,12 @@ from __future__ import annotations
 POSTGRES = """
 CREATE TABLE lines AS
 SELECT i::bigint AS id,
-       (i * 7919 % 200003)::int AS customer_id,
-       'SKU-' || lpad((i * 104729 % 50021)::text, 6, '0') AS sku,
+       (i * 7919::bigint % 200003)::int AS customer_id,
+       'SKU-' || lpad((i * 104729::bigint % 50021)::text, 6, '0') AS sku,
        (ARRAY['Schraube ⌀8 mm', 'Größe «L»', '螺丝刀', 'tasse à café', 'Mug 🙂', 'plain box'])[1 + i % 6] AS title,
        CASE WHEN i % 17 = 0 THEN NULL ELSE (i % 400)::int END AS quantity,
-       ((i * 31 % 1000000) / 100.0)::numeric(12,2) AS price,
-       ((i * 13 % 100000000) / 10000.0)::numeric(14,4) AS revenue,
+       ((i * 31::bigint % 1000000) / 100.0)::numeric(12,2) AS price,
+       ((i * 13::bigint % 100000000) / 10000.0)::numeric(14,4) AS revenue,
        timestamptz '2023-01-01 00:00:00+00' + i * interval '17.000001 seconds' AS ordered_at,
        CASE WHEN i % 23 = 0 THEN NULL ELSE timestamptz '2023-01-01 00:00:00+00' + i * interval '19 seconds' END AS updated_at,
        jsonb_build_object('channel', i % 5, 'tags', jsonb_build_array('a', i % 9), 'ratio', i / 7.0) AS doc,
@@ -45,7 +45,10 @@ EXACT = {
     "rows": ("count(*)", "count(*)"),
     "price": ("sum(price::decimal(38,9))::decimal(38,4)::varchar", "sum(price)::numeric(38,4)::text"),
     "revenue": ("sum(revenue::decimal(38,9))::decimal(38,4)::varchar", "sum(revenue)::numeric(38,4)::text"),
-    "time": ("sum(epoch_us(ordered_at)::hugeint)::varchar", "sum((extract(epoch from ordered_at) * 1000000)::bigint)::text"),
+    "time": (
+        "sum(epoch_us(ordered_at)::hugeint)::varchar",
+        "sum((extract(epoch from ordered_at) * 1000000)::bigint)::text",
+    ),
     "quantity NULL": ("count(*) - count(quantity)", "count(*) - count(quantity)"),
     "note NULL": ("count(*) - count(note)", "count(*) - count(note)"),
     "note empty": ("count(*) filter (note = '')", "count(*) filter (where note = '')"),

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 TABLE = "lines"
 
@@ -35,7 +35,7 @@ def _connection(kind: str, url: str) -> Any:
     from b2brecs import Connection, Secret
 
     parts = urlsplit(url)
-    os.environ["BENCH_PASSWORD"] = parts.password or ""
+    os.environ["BENCH_PASSWORD"] = unquote(parts.password or "")
     return getattr(Connection, kind)(
         "source", host=parts.hostname, port=parts.port, database=parts.path.strip("/"), user=parts.username,
         password=Secret("env:BENCH_PASSWORD"),
@@ -60,7 +60,9 @@ def adbc(url: str, out: str) -> None:
     cursor = connection.cursor()
     cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(2 * 2**20)})
     cursor.execute(f"SELECT * FROM {TABLE}")
-    _duckdb(out, cursor.fetch_record_batch(), "* REPLACE (price::DECIMAL(38,9) AS price, revenue::DECIMAL(38,9) AS revenue)")
+    _duckdb(
+        out, cursor.fetch_record_batch(), "* REPLACE (price::DECIMAL(38,9) AS price, revenue::DECIMAL(38,9) AS revenue)"
+    )
 
 
 def connectorx_stream(url: str, out: str) -> None:
@@ -140,7 +142,14 @@ def duckdb_reader(url: str, out: str) -> None:
     import duckdb
 
     folder, types = url.split("|", 1)
-    kinds = {"INT64": "BIGINT", "NUMERIC": "DECIMAL(38,9)", "TIMESTAMP": "TIMESTAMPTZ", "STRING": "VARCHAR", "JSON": "JSON", "BOOL": "BOOLEAN"}
+    kinds = {
+        "INT64": "BIGINT",
+        "NUMERIC": "DECIMAL(38,9)",
+        "TIMESTAMP": "TIMESTAMPTZ",
+        "STRING": "VARCHAR",
+        "JSON": "JSON",
+        "BOOL": "BOOLEAN",
+    }
     columns = {name: kinds[kind] for name, kind in json.loads(types).items()}
     found = next(Path(folder).iterdir())
     with duckdb.connect(_file(out)) as target:
@@ -148,7 +157,9 @@ def duckdb_reader(url: str, out: str) -> None:
         if found.suffix == ".parquet":
             rows = target.read_parquet(str(found))
         elif found.suffix == ".csv":
-            rows = target.read_csv(str(found), columns=columns, header=True, quotechar='"', escapechar='"', allow_quoted_nulls=False)
+            rows = target.read_csv(
+                str(found), columns=columns, header=True, quotechar='"', escapechar='"', allow_quoted_nulls=False
+            )
         else:
             rows = target.read_json(str(found), columns=columns, format="newline_delimited")
         rows.create(TABLE)

@@ -25,7 +25,15 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PEERS = ROOT / ".cache" / "bench" / "bin" / "python"
 
-POSTGRES = ["b2brecs_postgres", "adbc", "connectorx_stream", "dlt_connectorx", "pandas_chunks", "dlt_pyarrow", "dlt_sqlalchemy"]
+POSTGRES = [
+    "b2brecs_postgres",
+    "adbc",
+    "connectorx_stream",
+    "dlt_connectorx",
+    "pandas_chunks",
+    "dlt_pyarrow",
+    "dlt_sqlalchemy",
+]
 MYSQL = ["b2brecs_mysql", "connectorx_stream", "dlt_connectorx", "pandas_chunks", "dlt_pyarrow"]
 FILES = ["b2brecs_files", "duckdb_reader"]
 # So slow that once has to do, unless asked for more.
@@ -51,13 +59,20 @@ def measure(method: str, url: str, folder: Path) -> tuple[float, float, float, s
     python = sys.executable if method.startswith("b2brecs") else str(PEERS)
     out = folder / "out"
     shutil.rmtree(out, ignore_errors=True)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DLT_DATA_DIR": str(folder / "dlt"), "PYTHONDONTWRITEBYTECODE": ""}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "DLT_DATA_DIR": str(folder / "dlt"),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
     started = time.perf_counter()
     with (folder / "log").open("w+") as log:
-        process = subprocess.Popen([python, str(HERE / "methods.py"), method, url, str(out)], stdout=log, stderr=log, env=environment)
+        process = subprocess.Popen(
+            [python, str(HERE / "methods.py"), method, url, str(out)], stdout=log, stderr=log, env=environment
+        )
         _, status, used = os.wait4(process.pid, 0)
         log.seek(0)
-        error = log.read()[-300:] if status else ""
+        error = log.read()[-1500:] if status else ""
     return used.ru_utime + used.ru_stime, time.perf_counter() - started, used.ru_maxrss / 1024, error
 
 
@@ -68,7 +83,12 @@ def kept(out: Path, wanted: dict[str, str]) -> str:
     found = next(out.glob("warehouse.duckdb"))
     with duckdb.connect(str(found), read_only=True) as target:
         target.execute("SET TimeZone='UTC'")
-        names = [row[0] for row in target.execute("SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_name = 'lines'").fetchall()]
+        names = [
+            row[0]
+            for row in target.execute(
+                "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_name = 'lines'"
+            ).fetchall()
+        ]
         types = dict(target.execute(f"SELECT column_name, column_type FROM (DESCRIBE {names[0]})").fetchall())
         changed = []
         for what, (ours, _) in data.EXACT.items():
@@ -79,7 +99,11 @@ def kept(out: Path, wanted: dict[str, str]) -> str:
                     value = str(error).splitlines()[0][:60]
                 if value != wanted[what]:
                     changed.append(what)
-        changed += [f"{name} is {types[name]}" for name, kind in data.TYPES.items() if name in types and kind not in types[name] and not types[name].startswith(("INT", "DECIMAL", "TIMESTAMP"))]
+        changed += [
+            f"{name} is {types[name]}"
+            for name, kind in data.TYPES.items()
+            if name in types and kind not in types[name] and not types[name].startswith(("INT", "DECIMAL", "TIMESTAMP"))
+        ]
     return ", ".join(changed) or "exact"
 
 
@@ -93,7 +117,9 @@ def compare(methods: list[str], url: str, wanted: dict[str, str], rows: int, rep
                 if method in SLOW and turn >= repeat_slow:
                     continue
                 cpu, wall, memory, error = measure(method, url, folder)
-                print(f"  {method}: {cpu:.1f} CPU s, {wall:.1f} s, {memory:.0f} MB {error}", file=sys.stderr, flush=True)
+                print(
+                    f"  {method}: {cpu:.1f} CPU s, {wall:.1f} s, {memory:.0f} MB {error}", file=sys.stderr, flush=True
+                )
                 if error:
                     result.kept = "fails: " + error.strip().splitlines()[-1][:80]
                     continue
@@ -102,7 +128,7 @@ def compare(methods: list[str], url: str, wanted: dict[str, str], rows: int, rep
                 result.memory.append(memory)
                 if not result.kept:
                     result.kept = kept(folder / "out", wanted)
-    base = statistics.median(results[methods[0]].cpu)
+    base = statistics.median(results[methods[0]].cpu or [float("nan")])
     print(f"\n{rows:,} rows\n")
     print("| method | n | CPU s per million rows | CPU, b2brecs = 1 | seconds | peak MB | values |")
     print("|---|---|---|---|---|---|---|")
@@ -180,7 +206,11 @@ def files(rows: int, ending: str) -> Iterator[tuple[str, dict[str, str]]]:
             "'{\"channel\": ' || (i % 5) || '}' AS doc, CASE i % 3 WHEN 0 THEN NULL WHEN 1 THEN '' ELSE 'says \"hi\"' END AS note, i % 3 = 0 AS active "
             f"FROM range(1, {rows + 1}) AS t(i)"
         )
-        how = {"csv": "(FORMAT csv, HEADER, FORCE_QUOTE (note))", "parquet": "(FORMAT parquet)", "jsonl": "(FORMAT json)"}[ending]
+        how = {
+            "csv": "(FORMAT csv, HEADER, FORCE_QUOTE (note))",
+            "parquet": "(FORMAT parquet)",
+            "jsonl": "(FORMAT json)",
+        }[ending]
         source.execute(f"COPY (FROM lines) TO '{folder}/lines.{ending}' {how}")
         yield f"{folder}|{json.dumps(FILE_TYPES)}", {"rows": str(rows)}
 

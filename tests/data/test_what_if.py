@@ -40,7 +40,9 @@ def test_each_filter_is_counted_in_order_and_alone(warehouse):
     assert labels == ["all rows", "1 ≤ rev", "buyers with at least 2 rows"]
     assert (found.before.rows, found.before.buyers, found.before.products, found.before.revenue) == (301, 8, 11, 600.0)
     assert (found.after.rows, found.after.buyers) == (240, 7)
-    assert found.steps[2][2].rows == 300
+    alone = found.steps[2][2]
+    assert alone is not None
+    assert alone.rows == 300
     assert "301" in repr(found)
     assert "1 ≤ rev" in found._repr_html_()
     assert list(found.to_pandas()["rows"]) == [301, 240, 240]

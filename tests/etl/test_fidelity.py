@@ -15,7 +15,7 @@ from b2brecs.etl.run import run_job
 from b2brecs.sources import open_source
 
 pytest.importorskip("google.cloud.bigquery")
-from tests.conformance.gcp import gcp_warehouse  # noqa: E402, F401
+from tests.conformance.gcp import gcp_warehouse  # noqa: F401
 
 COLUMNS = {
     "id": "int PRIMARY KEY",
@@ -45,8 +45,8 @@ COLUMNS = {
 ROWS = [
     (1, 2**62, "1234567890.12", "9" * 38, "123456789012345.123456789012345", "1e30", "0.1", "2024-03-31 01:30:00.123456+02",
      "2024-03-31 02:30:00", "2024-02-29", "23:59:59.999999", "1 year 2 mons 3 days 04:05:06.7", "10.0.0.1/8",
-     "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", '{"a": 1,  "a": 2}', '{"b": [1, 2.50]}', "\\x00ff10", "{a,\"b,c\",\"\"}", "{1,-2}",
-     "zeile\nzwei\t\"zitat\" 🙂", True, "'; --", "ü"),
+     "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", '{"a": 1,  "a": 2}', '{"b": [1, 2.50]}', "\\x00ff10", '{a,"b,c",""}', "{1,-2}",
+     'zeile\nzwei\t"zitat" 🙂', True, "'; --", "ü"),
     (2, -1, "-0.01", "-1", "-0.000000000000001", "0.123456789012345678901234567890", "-1e300", "1900-01-01 00:00:00+00",
      "0001-01-01 00:00:00", "0001-01-01", "00:00:00", "-1 days", "::1", "00000000-0000-0000-0000-000000000000", "null", "null",
      "\\x", "{}", "{}", "", False, "", ""),

@@ -31,7 +31,8 @@ def one(ws, job, **options):
 
 
 def rows(ws, table, *columns):
-    found = ws.home.warehouse.query(exp.select(*(exp.column(c, quoted=True) for c in columns) or "*").from_(exp.to_table(table)))
+    query = exp.select(*(exp.column(name, quoted=True) for name in columns)).from_(exp.to_table(table))
+    found = ws.home.warehouse.query(query)
     return sorted((tuple(row.values()) for row in found.read_all().to_pylist()), key=repr)
 
 
@@ -76,7 +77,9 @@ def test_an_unchanged_source_writes_nothing(ws, job):
 
 
 def test_without_a_key_what_stands_from_the_watermark_on_is_replaced(ws):
-    held = TABLES["orders"] = Table(ORDERS, orders((1, "a", day(1)), (2, "b", day(2)), (2, "b", day(2)), (3, "n", None)))
+    held = TABLES["orders"] = Table(
+        ORDERS, orders((1, "a", day(1)), (2, "b", day(2)), (2, "b", day(2)), (3, "n", None))
+    )
     one(ws, keyless())
     held.rows += orders((2, "b", day(2)), (5, "e", day(5)), (3, "n", None))
     one(ws, keyless())
@@ -96,7 +99,9 @@ def test_without_a_key_a_table_of_somebody_else_is_left_alone(ws):
 
 
 def test_a_watermark_does_not_pass_what_may_still_be_committed(ws):
-    held = TABLES["orders"] = Table(ORDERS, orders((1, "a", day(1)), (3, "c", day(3))), safe='"2024-01-02T00:00:00+00:00"')
+    held = TABLES["orders"] = Table(
+        ORDERS, orders((1, "a", day(1)), (3, "c", day(3))), safe='"2024-01-02T00:00:00+00:00"'
+    )
     first = one(ws, keyed())
     assert (first.rows_loaded, first.watermark_after) == (2, held.safe)
     # Written on the second, committed only now.
@@ -107,7 +112,9 @@ def test_a_watermark_does_not_pass_what_may_still_be_committed(ws):
 
 
 def test_the_newest_of_rows_with_one_key_counts(ws):
-    held = TABLES["orders"] = Table(TableSchema("orders", ORDERS.columns), orders((1, "new", day(9)), (1, "old", day(1)), (1, "older", None)))
+    held = TABLES["orders"] = Table(
+        TableSchema("orders", ORDERS.columns), orders((1, "new", day(9)), (1, "old", day(1)), (1, "older", None))
+    )
     one(ws, keyed())
     assert rows(ws, "orders", "id", "v") == [(1, "new")]
     held.rows = orders((1, "newer", day(10)), (1, "new", day(9)))
@@ -162,7 +169,9 @@ def test_rejects_that_are_read_again_are_kept_once(ws):
     assert len(rows(ws, "orders__rejects", "row")) == 2
 
 
-@pytest.mark.parametrize(("share", "bad", "status"), [(0.01, 10, "completed"), (0.01, 11, "failed"), (0, 1, "failed"), (1, 500, "completed")])
+@pytest.mark.parametrize(
+    ("share", "bad", "status"), [(0.01, 10, "completed"), (0.01, 11, "failed"), (0, 1, "failed"), (1, 500, "completed")]
+)
 def test_too_many_rejects_fail_the_load(ws, share, bad, status):
     TABLES["prices"] = Table(PRICES, prices(*["1"] * 500, *["x"] * bad))
     found = one(ws, EtlJob("job", connection="memory").load("prices", max_rejects=share))
@@ -301,10 +310,8 @@ def test_each_day_keeps_its_snapshot(ws):
 
 
 def test_a_fault_that_passes_is_tried_again(ws, monkeypatch):
-    import tenacity.nap
-
-    waits = []
-    monkeypatch.setattr(tenacity.nap.time, "sleep", waits.append)
+    waits: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
     held = TABLES["orders"] = Table(ORDERS, orders((1, "a", day(1))))
     held.fail = [SourceError("memory", "gone", transient=True)] * 2
     assert one(ws, keyed()).status == "completed"
@@ -319,7 +326,9 @@ def test_stopping_leaves_the_table_as_it_was(ws):
     one(ws, keyed())
     held.rows = orders(*((i, "b", day(2)) for i in range(5000)))
     seen = []
-    found = run(ws, keyed().load("orders", into="more"), on_progress=lambda *args: seen.append(args), stop=lambda: len(seen) > 3)
+    found = run(
+        ws, keyed().load("orders", into="more"), on_progress=lambda *args: seen.append(args), stop=lambda: len(seen) > 3
+    )
     assert [table.status for table in found.tables] == ["cancelled", "cancelled"]
     assert rows(ws, "orders", "v") == [("a",)]
     assert ws.home.warehouse.tables() == ["orders"]
@@ -345,7 +354,9 @@ def test_two_runs_at_once_do_not_both_win(ws):
 def test_rules_fail_quarantine_or_warn(ws):
     held = TABLES["prices"] = Table(PRICES, prices("1", "-2", None, "4"))
     job = EtlJob("job", connection="memory").load("prices")
-    loose = job.check("prices", rules.Range("price", minimum=0, action="quarantine"), rules.NotNull("price", action="warn"))
+    loose = job.check(
+        "prices", rules.Range("price", minimum=0, action="quarantine"), rules.NotNull("price", action="warn")
+    )
     found = one(ws, loose)
     assert (found.rows_read, found.rows_loaded, found.rows_rejected) == (4, 3, 1)
     assert [(item.passed, item.rows) for item in found.checks] == [(False, 1), (False, 1)]
