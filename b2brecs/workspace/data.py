@@ -8,10 +8,12 @@ from sqlglot import exp
 
 from b2brecs.backends.protocols import Cost
 from b2brecs.configs.dataset import Dataset
+from b2brecs.configs.filters import Filter
 from b2brecs.data.joins import JoinSuggestions, join_found, suggest_joins
 from b2brecs.data.preview import preview
 from b2brecs.data.profile import Profile, profile
 from b2brecs.data.roles import suggest_roles
+from b2brecs.data.what_if import WhatIf, what_if
 from b2brecs.display import Table
 from b2brecs.sql.dataset import rows, table
 from b2brecs.types import TableSchema
@@ -69,6 +71,10 @@ class DataVerbs(ConfigVerbs):
     def estimate(self, dataset: Dataset | str) -> Cost:
         """Say what the dataset's query would read, without running it."""
         return self.home.warehouse.dry_run(rows(as_config(Dataset, dataset, self)))
+
+    def what_if(self, dataset: Dataset | str, *filters: Filter) -> WhatIf:
+        """Count what each filter of a dataset keeps of rows, buyers, products and revenue, and these besides."""
+        return what_if(self.home.warehouse, as_config(Dataset, dataset, self), *filters)
 
     def profile(self, noun: Dataset | str) -> Profile:
         """Count a dataset's (or, by name, a table's) rows, NULLs and distinct values."""

@@ -184,9 +184,9 @@ def mysql(rows: int) -> Iterator[tuple[str, dict[str, str]]]:
             wanted = {}
             for what in ("rows", "quantity NULL", "note NULL"):
                 cursor.execute(f"SELECT {data.EXACT[what][1]} FROM `lines`")
-                wanted[what] = str(cursor.fetchone()[0])
+                wanted[what] = str(cursor.fetchall()[0][0])
             cursor.execute("SELECT cast(sum(price) AS decimal(38,4)), cast(sum(revenue) AS decimal(38,4)) FROM `lines`")
-            wanted["price"], wanted["revenue"] = map(str, cursor.fetchone())
+            wanted["price"], wanted["revenue"] = map(str, cursor.fetchall()[0])
         connection.close()
         yield server.url("mysql"), wanted
 

@@ -34,6 +34,8 @@ class Killed:
     def once(self, choose):
         """Kill it a random while after a random moment; say what it printed."""
         process = subprocess.Popen(self.command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stderr is not None
         moment, pause = choose.choice(MOMENTS), choose.choice([0.0, 0.0, choose.random() * 0.05, choose.random()])
         patience = choose.randrange(1, 14)
         try:

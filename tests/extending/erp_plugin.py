@@ -24,7 +24,7 @@ class RestSource(Source[RestSettings]):
     def schema(self, table: str) -> TableSchema:
         return TableSchema(table, (Column("id", "INT64"), Column("sku", "STRING")))
 
-    def read(self, table, *, since=None):
+    def read(self, table, part=None, *, on_reject=None):
         batches = [pa.record_batch({"id": [page], "sku": [f"sku-{page}"]}) for page in range(self.settings.pages)]
         return pa.RecordBatchReader.from_batches(batches[0].schema, batches)
 
