@@ -111,6 +111,26 @@ def test_a_watermark_does_not_pass_what_may_still_be_committed(ws):
     assert (second.watermark_after, second.rows_total) == ('"2024-01-03T00:00:00+00:00"', 3)
 
 
+def test_lookback_reads_late_rows_again(ws):
+    held = TABLES["orders"] = Table(ORDERS, orders((1, "a", day(10))))
+    job = EtlJob("job", connection="memory").load(
+        "orders", watermark="at", primary_key="id", lookback=dt.timedelta(days=3)
+    )
+    one(ws, job)
+    held.rows += orders((2, "late", day(8)), (3, "too late", day(1)))
+    assert one(ws, job).rows_read == 2
+    assert rows(ws, "orders", "id") == [(1,), (2,)]
+
+
+def test_lookback_on_a_number_is_refused(ws):
+    TABLES["orders"] = Table(ORDERS, orders((1, "a", day(10))))
+    job = EtlJob("job", connection="memory").load(
+        "orders", watermark="id", primary_key="id", lookback=dt.timedelta(days=1)
+    )
+    one(ws, job)
+    assert "lookback is a time" in one(ws, job).error
+
+
 def test_the_newest_of_rows_with_one_key_counts(ws):
     held = TABLES["orders"] = Table(
         TableSchema("orders", ORDERS.columns), orders((1, "new", day(9)), (1, "old", day(1)), (1, "older", None))
