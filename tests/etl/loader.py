@@ -4,6 +4,7 @@ import sys
 
 from b2brecs import Workspace
 from b2brecs.backends.protocols import Home
+from b2brecs.errors import RunFailed
 
 
 class Talking:
@@ -32,7 +33,12 @@ def main(home: str, job: str) -> None:
         ws.home = Home(**{**plain.__dict__, "warehouse": Talking(plain.warehouse)})
         print("ready", flush=True)
         while True:
-            ws.run(job)
+            try:
+                ws.run(job)
+            except RunFailed as error:
+                # A file that changes again and again while it is read.
+                if "changed while it was read" not in str(error):
+                    raise
             print("ran", flush=True)
 
 

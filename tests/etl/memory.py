@@ -88,10 +88,14 @@ class MemorySource(Source[MemorySettings]):
             rows = [r for r in rows if r[part.since.column] is None or text(r[part.since.column]) >= str(low)]
         if part.column is not None:
             low, high = (None if b is None else json.loads(b) for b in (part.low, part.high))
-            rows = [r for r in rows if (low is None or r[part.column] >= low) and (high is None or r[part.column] < high)]
+            rows = [
+                r for r in rows if (low is None or r[part.column] >= low) and (high is None or r[part.column] < high)
+            ]
         columns = {name: [row.get(name) for row in rows] for name in table.names}
         full = pa.table({name: pa.array(values) for name, values in columns.items()})
-        full = full.cast(pa.schema([pa.field(f.name, pa.string() if pa.types.is_null(f.type) else f.type) for f in full.schema]))
+        full = full.cast(
+            pa.schema([pa.field(f.name, pa.string() if pa.types.is_null(f.type) else f.type) for f in full.schema])
+        )
         return pa.RecordBatchReader.from_batches(full.schema, full.to_batches(held.batch))
 
 

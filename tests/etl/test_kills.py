@@ -139,27 +139,31 @@ JOBS: dict[str, tuple[dict[str, Any], bool]] = {
     "keyed": ({"watermark": "at", "primary_key": "id"}, True),
     "keyless": ({"watermark": "at"}, False),
     "catalog": ({}, True),
+    "beam": ({"watermark": "at", "primary_key": "id"}, True),
 }
 
 
 @pytest.mark.parametrize("kind", JOBS)
 def test_a_killed_load_of_a_changing_table_ends_with_its_rows(kind, shop, tmp_path):
+    if kind == "beam":
+        pytest.importorskip("apache_beam")
     postgres, url = shop
     settings, updates = JOBS[kind]
     home = tmp_path / "home"
     with Workspace.local(home) as ws:
         ws.save(erp(postgres))
-        ws.save(EtlJob("nightly", connection="erp").load("orders", **settings))
+        job = EtlJob("nightly", connection="erp").load("orders", **settings)
+        ws.save(job.using("beam", parallel=2) if kind == "beam" else job)
     choose = random.Random(kind)
     writer = Writer(url, kind, updates=updates)
     writer.start()
     killed = Killed(home, "nightly")
     try:
-        for _ in range(KILLS):
+        for _ in range(max(2, KILLS // 4) if kind == "beam" else KILLS):
             killed.once(choose)
     finally:
         writer.stop()
-    assert KILLS < 8 or "after commit" in killed.met
+    assert KILLS < 8 or kind == "beam" or "after commit" in killed.met
     with Workspace.local(home) as ws:
         ws.run("nightly")
         assert same(table_rows(ws, "orders"), source_rows(url))
@@ -184,7 +188,7 @@ def test_a_killed_load_of_changing_files_ends_with_their_rows(tmp_path):
         (folder / f".{name}").replace(folder / f"{name}.jsonl")
 
     def change():
-        while not halt.wait(choose.random() * 0.3):
+        while not halt.wait(choose.random()):
             write(f"f{choose.randrange(6)}")
 
     for number in range(4):
