@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 CommitMode = Literal["swap", "append", "merge", "replace", "refresh"]
-RunStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
+RunStatus = Literal["pending", "running", "completed", "partial", "failed", "cancelled"]
 
 # Tables whose names begin so are the library's own and are not shown.
 PRIVATE = "_b2b_"
@@ -66,7 +66,8 @@ class Change:
     staged rows with equal keys the last one counts); ``replace`` removes the target's rows whose ``keys`` occur among
     the staged ones, or whose first key is one of ``removed`` (STRING), and adds all staged rows; ``refresh`` removes
     the target's rows whose one key is at least ``low`` (JSON text; None: all rows) or NULL, and adds all staged rows.
-    In a key, NULL equals NULL.
+    In a key, NULL equals NULL. With ``order``, of staged rows with equal keys the one with the greatest value in that
+    column counts, NULL being the least, and among equals the last.
 
     ``partition`` names a DATE, DATETIME or TIMESTAMP column by whose days a table that the commit creates is
     partitioned and clustered, where the warehouse knows such a thing.
@@ -78,6 +79,7 @@ class Change:
     removed: tuple[str, ...] = ()
     low: str | None = None
     partition: str | None = None
+    order: str | None = None
 
 
 class Warehouse(Protocol):

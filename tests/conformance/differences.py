@@ -7,6 +7,7 @@ KNOWN: dict[str, dict[str, str]] = {
     "gcp": {
         "names are limited": "BigQuery takes no quotes, dots, slashes or brackets in names: such a name is refused.",
         "no NULL arrays": "BigQuery keeps no NULL arrays, so that one comes back empty.",
+        "no infinite times": "BigQuery's days and times lie in the years 1 to 9999; DuckDB holds all that Arrow holds.",
         "products are wide": "The emulator types NUMERIC times NUMERIC as BIGNUMERIC; BigQuery itself as NUMERIC.",
     },
 }

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
-from b2brecs.backends.protocols import CommitMode, LoadState, Staged, Warehouse
+from b2brecs.backends.protocols import Change, CommitMode, LoadState, Staged, Warehouse
 from b2brecs.sql.arrow import arrow_schema
 from b2brecs.types import Column, TableSchema
 
@@ -27,6 +27,13 @@ def stage(warehouse: Warehouse, rows: Rows, schema: TableSchema = ORDERS, run: s
     return warehouse.stage(schema, run, batches(schema, rows))
 
 
+def change(
+    warehouse: Warehouse, rows: Rows, mode: CommitMode, schema: TableSchema = ORDERS, *, run: str = "r2", **more: Any
+) -> Change:
+    """Stage rows for a change."""
+    return Change(stage(warehouse, rows, schema, run), mode, **more)
+
+
 def load(
     warehouse: Warehouse,
     rows: Rows,
@@ -40,7 +47,7 @@ def load(
 ) -> int:
     """Stage rows and commit them."""
     staged = stage(warehouse, rows, schema, run)
-    return warehouse.commit(staged, mode=mode, keys=keys, state=state, expect=expect)
+    return warehouse.commit(Change(staged, mode, tuple(keys)), state=state, expect=expect)
 
 
 def table(name: str) -> exp.Table:

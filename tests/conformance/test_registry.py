@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from b2brecs.backends.protocols import Document, Registry, RunRecord
+from b2brecs.backends.protocols import Document, Registry, RunRecord, RunStatus
 from b2brecs.errors import InUse, NotFound, VersionConflict
 
 START = dt.datetime(2024, 5, 1, 8, 30, 0, 123456, tzinfo=dt.UTC)
@@ -218,6 +218,26 @@ class TestRegistry:
             "r1", status="failed", finished_at=end, error="it broke", facts={"rows": 10, "recall": 0.2, "epochs": 3}
         )
         assert registry.runs() == [expected]
+
+    @pytest.mark.parametrize("status", get_args(RunStatus))
+    def test_every_status_of_a_run_is_kept(self, registry: Registry, status: RunStatus) -> None:
+        registry.log_run(run("r1", status=status))
+        assert [item.status for item in registry.runs()] == [status]
+
+    def test_a_heartbeat_moves_and_leaves_the_other_facts(self, registry: Registry) -> None:
+        first = run("r1", facts={"heartbeat": "1", "host": "a", "progress": {"rows": 1, "stage": "x"}})
+        registry.log_run(first)
+        registry.log_run(replace(first, facts={"heartbeat": "2", "progress": {"rows": 2}}))
+        (kept,) = registry.runs()
+        assert kept.facts == {"heartbeat": "2", "host": "a", "progress": {"rows": 2}}
+        assert kept.finished_at is None
+
+    def test_one_run_logged_again_later_moves_to_the_front(self, registry: Registry) -> None:
+        registry.log_run(run("test:shop", kind="connection_test", name="shop"))
+        registry.log_run(run("other", minute=1))
+        registry.log_run(run("test:shop", minute=2, kind="connection_test", name="shop", status="failed"))
+        assert [item.id for item in registry.runs()] == ["test:shop", "other"]
+        assert [item.status for item in registry.runs("connection_test", "shop")] == ["failed"]
 
     def test_runs_are_the_latest_first_and_filtered(self, registry: Registry) -> None:
         registry.log_run(run("b", minute=1))

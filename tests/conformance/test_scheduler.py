@@ -24,7 +24,7 @@ class TestScheduler:
             scheduler.put(replace(NIGHTLY, name=name))
         assert [timetable.name for timetable in scheduler.list()] == ["a", "b", "c"]
 
-    @pytest.mark.parametrize("name", ["Größe 😀", "two words", "a'b\"c"])
+    @pytest.mark.parametrize("name", ["Größe 😀", "two words", "a'b\"c", "x" * 200, "é/" * 100])
     def test_any_name_is_a_name(self, scheduler: Scheduler, name: str) -> None:
         scheduler.put(replace(NIGHTLY, name=name))
         scheduler.pause(name)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from sqlglot import exp, parse_one
 
-from b2brecs.backends.protocols import Cost, LoadState, Warehouse
+from b2brecs.backends.protocols import Change, Cost, LoadState, Warehouse
 from b2brecs.errors import LoadError, NotFound, WarehouseError
 from b2brecs.sql.arrow import arrow_schema, arrow_type
 from b2brecs.types import COLUMN_TYPES, Column, ColumnType, TableSchema
@@ -60,7 +60,7 @@ class TestWarehouse:
         nullable = arrow_schema(one_column("STRING").columns)
         batch = pa.RecordBatch.from_pylist([{"id": 1, "v": None}], schema=nullable)
         with pytest.raises((WarehouseError, LoadError)):
-            warehouse.commit(warehouse.stage(schema, "r1", [batch]), mode="swap")
+            warehouse.commit(Change(warehouse.stage(schema, "r1", [batch]), "swap"))
         assert pairs_or_nothing(warehouse, "values") == []
 
     def test_null_arrays_come_back(self, warehouse: Warehouse, home: str) -> None:
@@ -76,7 +76,7 @@ class TestWarehouse:
         moment = dt.datetime(2024, 7, 1, 10, tzinfo=UTC)
         fields = pa.schema([("id", pa.int64()), ("v", pa.timestamp("us", tz="Asia/Tokyo"))])
         batch = pa.RecordBatch.from_pylist([{"id": 1, "v": moment}], schema=fields)
-        warehouse.commit(warehouse.stage(one_column("TIMESTAMP"), "r1", [batch]), mode="swap")
+        warehouse.commit(Change(warehouse.stage(one_column("TIMESTAMP"), "r1", [batch]), "swap"))
         found = warehouse.query(everything("values")).read_all()
         assert found.schema.field("v").type == pa.timestamp("us", tz="UTC")
         assert found["v"].to_pylist() == [moment]
@@ -102,7 +102,7 @@ class TestWarehouse:
         assert load(warehouse, [{"id": 1, "note": "a"}]) == 1
 
     def test_no_batches_make_an_empty_table(self, warehouse: Warehouse) -> None:
-        assert warehouse.commit(warehouse.stage(ORDERS, "r1", []), mode="swap") == 0
+        assert warehouse.commit(Change(warehouse.stage(ORDERS, "r1", []), "swap")) == 0
         assert warehouse.query(everything("orders")).read_all().num_rows == 0
         assert warehouse.schema("orders").columns == ORDERS.columns
 
@@ -155,7 +155,7 @@ class TestWarehouse:
             pa.RecordBatch.from_arrays([pa.array(range(start, start + size))], schema=arrow_schema(schema.columns))
             for start in range(0, total, size)
         )
-        assert warehouse.commit(warehouse.stage(schema, "r1", parts), mode="swap") == total
+        assert warehouse.commit(Change(warehouse.stage(schema, "r1", parts), "swap")) == total
         sizes, seen = [], 0
         for batch in warehouse.query(everything("big")):
             sizes.append(batch.num_rows)
@@ -226,7 +226,7 @@ class TestWarehouse:
         assert pairs(warehouse) == [(1, "old")]
         warehouse.drop(staged.name)
         with pytest.raises(LoadError):
-            warehouse.commit(staged, mode="swap")
+            warehouse.commit(Change(staged, "swap"))
         assert pairs(warehouse) == [(1, "old")]
 
     def test_staging_again_starts_over(self, warehouse: Warehouse) -> None:
@@ -259,7 +259,7 @@ class TestWarehouse:
         ]
         staged = warehouse.stage(ORDERS, "r1", parts)
         assert staged.rows == 28_000
-        assert warehouse.commit(staged, mode="merge", keys=["id"]) == 7
+        assert warehouse.commit(Change(staged, "merge", ("id",))) == 7
         assert pairs(warehouse) == [(number, f"39.{693 + number}") for number in range(7)]
 
     @pytest.mark.parametrize("mode", ["merge", "replace"])
@@ -343,8 +343,8 @@ class TestWarehouse:
         load(warehouse, [{"id": 1, "note": "a"}], state=LoadState("k", "1", "r1"))
         state = LoadState("k", "2", "r2", rows=1)
         staged = stage(warehouse, [{"id": 2, "note": "b"}], run="r2")
-        assert warehouse.commit(staged, mode="append", state=state, expect="r1") == 2
-        assert warehouse.commit(staged, mode="append", state=state, expect="r1") == 2
+        assert warehouse.commit(Change(staged, "append"), state=state, expect="r1") == 2
+        assert warehouse.commit(Change(staged, "append"), state=state, expect="r1") == 2
         assert load(warehouse, [{"id": 2, "note": "b"}], mode="append", run="r2", state=state, expect="r1") == 2
         assert pairs(warehouse) == [(1, "a"), (2, "b")]
         assert warehouse.state("k") == state
@@ -358,9 +358,8 @@ class TestWarehouse:
         def commit(number: int) -> None:
             start.wait()
             try:
-                warehouse.commit(
-                    staged[number], mode="append", state=LoadState("k", str(number), runs[number]), expect="r0"
-                )
+                state = LoadState("k", str(number), runs[number])
+                warehouse.commit(Change(staged[number], "append"), state=state, expect="r0")
                 outcomes.append(runs[number])
             except LoadError:
                 outcomes.append("")

@@ -6,6 +6,8 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
+from b2brecs.types import Column, TableSchema
+
 UTC = dt.UTC
 VALUES: dict[str, list[Any]] = {
     "STRING": ["", None, "Größe 😀 日本", "a'b\"c\\d`e", "  kept  ", "two\nlines\ttab", "NULL", "x" * 10_000],
@@ -40,4 +42,25 @@ VALUES: dict[str, list[Any]] = {
 HOSTILE = [
     '"; DROP TABLE orders; --', "😀", "select", "a.b", "a b", "it's", "`tick`", "x" * 300, "/etc/passwd", "rowid",
     "{x}", "%s", "?", "$1", "\\", "group", "[a]", "información", "orders.csv",
+]  # fmt: skip
+# Rows to be compared whole: duplicates, NULLs, and in each column what is easily taken for something else.
+WIDE = TableSchema(
+    "wide",
+    (
+        Column("id", "STRING"), Column("f", "FLOAT64"), Column("j", "JSON"), Column("b", "BYTES"),
+        Column("a", "ARRAY<STRING>"), Column("x", "ARRAY<FLOAT64>"), Column("n", "NUMERIC"), Column("t", "TIMESTAMP"),
+        Column("d", "DATETIME"), Column("ok", "BOOL"),
+    ),
+)  # fmt: skip
+_FULL: dict[str, Any] = {
+    "id": "ü", "f": 0.0, "j": '{"a":[1,null]}', "b": b"\x00", "a": ["a"], "x": [0.0, 1.5], "n": Decimal("0.1"),
+    "t": dt.datetime(2024, 1, 1, tzinfo=UTC), "d": dt.datetime(2024, 1, 1), "ok": False,
+}  # fmt: skip
+_BARE: dict[str, Any] = {**dict.fromkeys(WIDE.names), "id": "bare", "a": [], "x": []}
+EQUAL_ROWS = [_FULL, _FULL, _BARE, _BARE, {**_FULL, "id": None, "f": float("nan"), "x": [float("nan")], "ok": True}]
+OTHER_ROWS: list[tuple[str, Any]] = [
+    ("f", -0.0), ("f", float("nan")), ("f", None), ("f", 5e-324), ("j", '{"a":[null,1]}'), ("j", "null"), ("j", None),
+    ("b", b""), ("b", b"\\x00"), ("b", None), ("a", ["a", "a"]), ("a", ['a"']), ("a", []), ("x", [1.5, 0.0]),
+    ("x", [-0.0, 1.5]), ("n", Decimal("0.100000001")), ("t", dt.datetime(2024, 1, 1, 0, 0, 0, 1, tzinfo=UTC)),
+    ("d", None), ("ok", None), ("id", "u"), ("id", None),
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from b2brecs import Connection
 from b2brecs.errors import NotFound, SourceError
-from b2brecs.sources import Since, open_source
+from b2brecs.sources import Part, Since, open_source
 
 
 def opened(path, **settings):
@@ -76,7 +76,7 @@ def test_a_folder_and_a_pattern_are_one_table(tmp_path):
 
 def test_since_reads_from_the_boundary_and_keeps_nulls(tmp_path):
     (tmp_path / "a.csv").write_text("id,at\n1,2024-01-01\n2,2024-01-02\n3,\n4,2024-01-03\n")
-    found = read(opened(tmp_path), "a", since=Since("at", json.dumps("2024-01-02")))
+    found = read(opened(tmp_path), "a", part=Part(since=Since("at", json.dumps("2024-01-02"))))
     assert sorted(row["id"] for row in found) == [2, 3, 4]
 
 
@@ -87,7 +87,7 @@ def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(SourceError, match="no such folder"):
         opened(tmp_path / "nowhere").test()
     with pytest.raises(SourceError, match="no file matches"):
-        opened(tmp_path, tables={"x": "*.parquet"}).tables()
+        opened(tmp_path, tables={"x": "*.parquet"}).schema("x")
 
 
 @pytest.mark.parametrize("name", ['a "b"', "; DROP TABLE x; --", "select", "👍", "it's"])

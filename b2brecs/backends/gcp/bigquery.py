@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, TypeVar
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from b2brecs.backends.changes import check_types, gone, keys_of, listed, reshapes
 from b2brecs.backends.gcp import bigquery_commit as commits
-from b2brecs.backends.gcp.bigquery_stage import LABELS, STAGE, load, spool, staged_name, write_parquet
-from b2brecs.backends.gcp.bigquery_types import check_names, read_column, result_batch, write_column
-from b2brecs.backends.gcp.refusals import explained
-from b2brecs.backends.protocols import PRIVATE, CommitMode, Cost, LoadState, Staged
-from b2brecs.errors import LoadError, NotFound, WarehouseError, require
+from b2brecs.backends.gcp import bigquery_layout as layouts
+from b2brecs.backends.gcp.bigquery_dataset import READ, WRITE, BigQueryDataset, patiently
+from b2brecs.backends.gcp.bigquery_sql import DIALECT, count_rows, discarding, query_text, sql
+from b2brecs.backends.gcp.bigquery_stage import STAGE, load, spool, staged_name, sweep, write_parquet
+from b2brecs.backends.gcp.bigquery_types import check_names, described, read_column, write_column
+from b2brecs.backends.protocols import PRIVATE, Change, Cost, LoadState, Staged
+from b2brecs.errors import NotFound, WarehouseError
 from b2brecs.sql.arrow import arrow_schema
 from b2brecs.types import TableSchema
 
@@ -23,21 +25,13 @@ if TYPE_CHECKING:
     from google.cloud import bigquery, bigquery_storage
     from sqlglot import exp
 
-T = TypeVar("T")
-Parameter = tuple[str, str, str | int | None]
-
 GIB = 2**30
 TIB = 2**40
 # On-demand price of the US multi-region, looked up 2026-11-24. The first TiB of a month is free.
 DOLLARS_PER_TIB = 6.25
 
-EMULATOR = "BIGQUERY_EMULATOR_HOST"
-READ = "roles/bigquery.dataViewer (on the dataset) with roles/bigquery.jobUser (on the project)"
-WRITE = "roles/bigquery.dataEditor (on the dataset) with roles/bigquery.jobUser (on the project)"
-CREATE = "roles/bigquery.user (on the project)"
 
-
-class BigQueryWarehouse:
+class BigQueryWarehouse(BigQueryDataset):
     """A dataset of BigQuery as the home of loaded tables.
 
     No client is made, and nothing is asked, before the first call.
@@ -74,13 +68,13 @@ class BigQueryWarehouse:
         client: bigquery.Client | None = None,
         storage_client: bigquery_storage.BigQueryReadClient | None = None,
     ) -> None:
-        self.project, self.location, self.dataset = project, location, dataset
-        self.max_bytes_billed = max_bytes_billed
-        self._own = client is None
-        self._client, self._storage = client, storage_client
-        self._no_storage = client is not None and storage_client is None
-        self._ready = False
-        self._lock = threading.RLock()
+        super().__init__(
+            project, location, dataset,
+            max_bytes_billed=max_bytes_billed, client=client, storage_client=storage_client,
+        )  # fmt: skip
+        # Columns of what was staged here, by the table's name.
+        self._staged: dict[str, TableSchema] = {}
+        self._swept = False
 
     def __repr__(self) -> str:
         return f"<BigQueryWarehouse {self.project}.{self.dataset} in {self.location}>"
@@ -88,7 +82,13 @@ class BigQueryWarehouse:
     @property
     def dialect(self) -> str:
         """Name of the SQL it speaks, as sqlglot has it."""
-        return commits.DIALECT
+        return DIALECT
+
+    @property
+    def bounds(self) -> Mapping[str, tuple[Any, Any]]:
+        """Least and greatest DATE, DATETIME and TIMESTAMP: the years 1 to 9999. NUMERIC and BIGNUMERIC hold all."""
+        moments = (dt.datetime.min, dt.datetime.max)  # noqa: DTZ901
+        return {"DATE": (dt.date.min, dt.date.max), "DATETIME": moments, "TIMESTAMP": moments}
 
     def tables(self) -> list[str]:
         """Names of the tables and views, sorted, without the library's own."""
@@ -112,15 +112,18 @@ class BigQueryWarehouse:
     def query(self, tree: exp.Expr) -> pa.RecordBatchReader:
         """Run a query given as a tree and stream its rows.
 
-        Arrays come back empty where NULL was stored, since BigQuery keeps no NULL arrays.
+        Arrays come back empty where NULL was stored, since BigQuery keeps no NULL arrays. Staged rows are read with
+        the columns and types that they were announced with, if this object staged them; what another process has
+        staged holds JSON and BIGNUMERIC as text, and a column with the rows' number.
 
         Raises
         ------
         WarehouseError
             BigQuery refused it.
         """
+        text = query_text(tree, self._staged)
         with self._explained(READ):
-            job = self._open().query(commits.query_text(tree), job_config=self._config())
+            job = self._open().query(text, job_config=self._config())
             rows = job.result()
         schema = arrow_schema(read_column(field) for field in rows.schema)
         return pa.RecordBatchReader.from_batches(schema, self._batches(job, rows, schema))
@@ -134,18 +137,21 @@ class BigQueryWarehouse:
             The query is wrong.
         """
         config = self._config(dry_run=True, use_query_cache=False)
+        text = query_text(tree, self._staged)
         with self._explained(READ):
-            job = self._open().query(commits.query_text(tree), job_config=config)
+            job = self._open().query(text, job_config=config)
         size = int(job.total_bytes_processed or 0)
         return Cost(size, size / TIB * DOLLARS_PER_TIB)
 
     def stage(self, schema: TableSchema, run: str, batches: Iterable[pa.RecordBatch]) -> Staged:
         """Write rows where no reader sees them, by one load job; they expire after a day.
 
+        The first time, what a process left that died before it could set the day is removed.
+
         Raises
         ------
         WarehouseError
-            BigQuery takes a name or a value not.
+            BigQuery takes a name or a value not; or this machine's disk is full, by which the rows go.
         """
         check_names(schema)
         with spool() as file:
@@ -153,69 +159,115 @@ class BigQueryWarehouse:
             name = staged_name(run, schema.name, file)
             with self._explained(WRITE):
                 client = self._open()
+                if not self._swept:
+                    sweep(client, self._path)
+                    self._swept = True
                 load(client, self._reference(name), file, schema, rows, emulated=self._emulated)
+        self._staged[name] = schema
         return Staged(name, schema, rows)
 
+    def differs(self, change: Change) -> bool:
+        """Say whether a commit of the change would leave the target other than it is; see ``Warehouse.differs``.
+
+        Where the columns differ, or a swap's number of rows, nothing is billed. Else what the change adds and what
+        it removes are read once, about the bytes that the commit would be billed for; they are compared by
+        number and a sum of hashes, so that a real difference stays unseen once in 2**64 times. JSON is compared
+        as BigQuery stores it: without regard to spaces and the order of names.
+        """
+        keys_of(change)
+        found = self._get(change.staged.schema.name)
+        if self._get(change.staged.name) is None:
+            raise gone(change.staged.schema.name)
+        if found is None:
+            return True
+        target = described(found)
+        if reshapes(change, target, null_arrays=False):
+            return True
+        if change.mode == "append":
+            return change.staged.rows > 0
+        days = found.time_partitioning
+        text, parameters = commits.comparison(change, target, days.field if days else None)
+        with self._explained(READ):
+            return bool(self._run(text, parameters)[0]["differs"])
+
+    def discard(self, staged: Staged, where: exp.Expr) -> Staged:
+        """Remove the staged rows for which a condition on their columns is true; return what is left.
+
+        BIGNUMERIC columns are compared as numbers. JSON is text in the condition, without its commit's normal form.
+
+        Raises
+        ------
+        WarehouseError
+            BigQuery refused the condition.
+        """
+        if not staged.name.startswith(STAGE) or self._get(staged.name) is None:
+            raise gone(staged.schema.name)
+        with self._explained(WRITE):
+            (left,) = self._run(discarding(staged, where))
+        return replace(staged, rows=int(left["total"]))
+
     def commit(
-        self,
-        staged: Staged,
-        *,
-        mode: CommitMode,
-        keys: Sequence[str] = (),
-        state: LoadState | None = None,
-        expect: str | None = None,
+        self, changes: Change | Sequence[Change], *, state: LoadState | None = None, expect: str | None = None
     ) -> int:
-        """Make staged rows visible, together with ``state``, in one transaction; returns the target's rows.
+        """Make staged rows visible, together with ``state``, in one transaction; returns the first target's rows.
 
         A swap that takes columns away, or changes a type, cannot be part of a transaction: the table is then
-        replaced in one statement and the state follows in the next. A crash between the two leaves the old
+        replaced in one statement and the rest follows in the next. A crash between the two leaves the old
         state, and the same load again leaves the same table.
 
         Raises
         ------
         LoadError
-            Another run has committed since ``expect``.
+            Another run has committed since ``expect``, or the rows do not fit the table.
         WarehouseError
             BigQuery refused the rows; nothing has changed.
         """
-        target = staged.schema.name
+        made = listed(changes)
+        names = [change.staged.schema.name for change in made]
         if state is not None:
-            found = self.state(state.key)
-            standing = found.run if found else None
-            if standing == state.run:
-                self.drop(staged.name)
-                return self._count(target)
-            if standing != expect:
-                raise commits.conflict(target, standing, expect)
-        if mode in ("merge", "replace"):
-            commits.check_keys(staged.schema, keys)
+            standing = self.state(state.key)
+            found = standing.run if standing else None
+            if found == state.run:
+                for change in made:
+                    self.drop(change.staged.name)
+                return self._count(names[0]) if names else 0
+            if found != expect:
+                raise commits.conflict(state.key, found, expect)
+        elif not made:
+            return 0
+        targets = [self._checked(change) for change in made]
+        created: list[str] = []
+        steps: list[commits.Step] = []
         with self._explained(WRITE):
-            made = self._make_target(staged)
             try:
-                statements = self._prepare(staged, mode, keys)
-                answer = self._commit(statements, target, state, expect)
+                for change, standing_table in zip(made, targets, strict=True):
+                    target, new = (standing_table, False) if standing_table else self._create(change)
+                    if new:
+                        created.append(target.table_id)
+                    steps.append(self._step(change, target, len(steps)))
+                answer = self._commit(steps, names[0] if names else None, state, expect)
             except Exception:
-                if made:
-                    self._run(commits.drop_if_empty(target))
+                for name in created:
+                    self._run(commits.drop_if_empty(name))
                 raise
         if state is not None and not answer["done"] and answer["standing"] != state.run:
-            raise commits.conflict(target, answer["standing"], expect)
-        self.drop(staged.name)
+            raise commits.conflict(state.key, answer["standing"], expect)
+        for change in made:
+            self.drop(change.staged.name)
         return int(answer["total"])
 
     def state(self, key: str) -> LoadState | None:
         """Return how far a job has loaded a table."""
-        name = commits.state_table(key)
+        found = self._get(commits.state_table(key))
+        if found is None:
+            return None
         with self._explained(READ):
-            from google.api_core import exceptions
-
-            try:
-                rows = [dict(row) for row in self._open().list_rows(self._open().get_table(self._reference(name)))]
-            except exceptions.NotFound:
-                return None
+            rows = [dict(row) for row in self._open().list_rows(found)]
         if not rows or rows[0]["run"] is None:
             return None
-        return LoadState(key, rows[0]["watermark"], rows[0]["run"], int(rows[0]["rows"]))
+        # Tables of the first version have no facts.
+        facts = rows[0].get("facts") or "{}"
+        return LoadState(key, rows[0]["watermark"], rows[0]["run"], int(rows[0]["rows"]), facts)
 
     def drop(self, table: str) -> None:
         """Remove a table, or staged rows, if there."""
@@ -223,168 +275,75 @@ class BigQueryWarehouse:
             raise WarehouseError(f"{table!r} is the library's own table and is not dropped.")
         with self._explained(WRITE):
             self._open().delete_table(self._reference(table), not_found_ok=True)
+        self._staged.pop(table, None)
 
-    def close(self) -> None:
-        """Give back the clients that were made here."""
-        with self._lock:
-            if self._own and self._client is not None:
-                self._client.close()  # type: ignore[no-untyped-call]
-                self._client, self._storage, self._ready = None, None, False
-
-    @property
-    def _path(self) -> str:
-        return f"{self.project}.{self.dataset}"
-
-    @property
-    def _emulated(self) -> bool:
-        return bool(os.environ.get(EMULATOR))
-
-    def _reference(self, table: str) -> bigquery.TableReference:
-        from google.cloud import bigquery
-
-        return bigquery.TableReference(bigquery.DatasetReference(self.project, self.dataset), table)
-
-    def _explained(self, role: str) -> AbstractContextManager[None]:
-        require("google.cloud.bigquery", feature="the BigQuery warehouse", extra="gcp")
-        return explained("BigQuery", role=f"{role}, project {self.project!r},", raises=WarehouseError)
-
-    def _config(self, parameters: Sequence[Parameter] = (), **options: Any) -> bigquery.QueryJobConfig:
-        from google.cloud import bigquery
-
-        # local-bigquery takes maximum_bytes_billed and does not heed it.
-        return bigquery.QueryJobConfig(
-            default_dataset=self._path,
-            maximum_bytes_billed=self.max_bytes_billed,
-            labels=LABELS,
-            query_parameters=[bigquery.ScalarQueryParameter(*parameter) for parameter in parameters],
-            **options,
-        )
-
-    def _open(self) -> bigquery.Client:
-        """Make the client, and the dataset, when they are first needed."""
-        from google.api_core import exceptions
-        from google.cloud import bigquery
-
-        with self._lock:
-            if self._client is None:
-                credentials = None
-                if self._emulated:
-                    from google.auth.credentials import AnonymousCredentials
-
-                    credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
-                self._client = bigquery.Client(self.project, credentials=credentials, location=self.location)
-            if not self._ready:
-                try:
-                    self._client.get_dataset(self._path)
-                except exceptions.NotFound:
-                    made = bigquery.Dataset(self._path)
-                    made.location = self.location
-                    made.labels = LABELS
-                    with explained("BigQuery", role=CREATE, raises=WarehouseError):
-                        self._client.create_dataset(made, exists_ok=True)
-                self._ready = True
-            return self._client
-
-    def _reader(self) -> bigquery_storage.BigQueryReadClient | None:
-        with self._lock:
-            # The Storage client heeds no emulator variable.
-            if self._storage is None and not self._no_storage and not self._emulated:
-                require("google.cloud.bigquery_storage", feature="the BigQuery warehouse", extra="gcp")
-                from google.cloud import bigquery_storage
-
-                self._storage = bigquery_storage.BigQueryReadClient()  # type: ignore[no-untyped-call]
-            return None if self._no_storage else self._storage
-
-    def _batches(
-        self, job: bigquery.QueryJob, rows: bigquery.table.RowIterator, schema: pa.Schema
-    ) -> Iterator[pa.RecordBatch]:
-        from google.api_core import exceptions
-
-        with self._explained("roles/bigquery.readSessionUser"):
-            reader = self._reader()
-            begun = False
-            try:
-                for batch in rows.to_arrow_iterable(bqstorage_client=reader, max_queue_size=4):
-                    begun = True
-                    yield result_batch(batch, schema)
-            except (exceptions.Forbidden, exceptions.NotFound, exceptions.MethodNotImplemented):
-                if begun or reader is None:
-                    raise
-                self._no_storage = True
-                for batch in job.result().to_arrow_iterable():
-                    yield result_batch(batch, schema)
-
-    def _run(self, statement: str, parameters: Sequence[Parameter] = ()) -> list[dict[str, Any]]:
-        job = self._open().query(statement, job_config=self._config(parameters))
-        return [dict(row) for row in job.result()]
+    # Steps of a commit
 
     def _count(self, table: str) -> int:
-        if self._find(table) is None:
+        if self._get(table) is None:
             return 0
         with self._explained(READ):
-            return int(self._run(commits.sql(commits.count_rows(table)))[0]["total"])
+            return int(self._run(sql(count_rows(table)))[0]["total"])
 
-    def _find(self, table: str) -> TableSchema | None:
-        with self._explained(READ):
-            from google.api_core import exceptions
+    def _checked(self, change: Change) -> bigquery.Table | None:
+        """Return a change's target, if there; refuse what cannot be done, before anything is."""
+        keys_of(change)
+        layouts.partition_of(change)
+        rows = change.staged.schema
+        if self._get(change.staged.name) is None:
+            raise gone(rows.name)
+        found = self._get(rows.name)
+        if found is not None and change.mode != "swap":
+            check_types(rows, described(found))
+        elif found is not None and not commits.fits(rows, described(found)):
+            layouts.layout(found, rows)
+        return found
 
-            try:
-                found = self._open().get_table(self._reference(table))
-            except exceptions.NotFound:
-                return None
-        columns = tuple(read_column(field) for field in found.schema)
-        constraints = found.table_constraints
-        key = constraints.primary_key.columns if constraints and constraints.primary_key else ()
-        return TableSchema(table, columns, tuple(key), found.num_rows)
-
-    def _make_target(self, staged: Staged) -> bool:
-        """Create an empty target where there is none; say whether it was done here."""
+    def _create(self, change: Change) -> tuple[bigquery.Table, bool]:
+        """Create an empty target and return it; another run may have been first."""
         from google.api_core import exceptions
         from google.cloud import bigquery
 
-        name = staged.schema.name
-        if self._find(staged.name) is None:
-            raise LoadError(f"the rows staged for {name!r} are gone: they were committed or dropped. Stage again.")
-        if self._find(name) is not None:
-            return False
-        empty = bigquery.Table(self._reference(name), schema=[write_column(item) for item in staged.schema])
+        rows = change.staged.schema
+        empty = bigquery.Table(self._reference(rows.name), schema=[write_column(item) for item in rows])
+        by = layouts.partition_of(change)
+        if by is not None:
+            (found,) = self._run(layouts.spread(change, by))
+            layouts.arrange(empty, change, by, found["days"], found["months"])
         try:
-            self._open().create_table(empty)
+            return self._open().create_table(empty), True
         except exceptions.Conflict:
-            return False
-        return True
+            return self._open().get_table(empty), False
 
-    def _prepare(self, staged: Staged, mode: CommitMode, keys: Sequence[str]) -> list[str]:
-        """Bring the target's columns into line; return what is left to do in the transaction."""
-        target = self.schema(staged.schema.name)
-        if mode == "swap" and not commits.fits(staged.schema, target):
-            self._run(commits.replacement(staged))
-            return []
-        commits.check_types(staged.schema, target)
-        for statement in (*commits.additions(staged.schema, target), *commits.relaxations(staged.schema, target)):
+    def _step(self, change: Change, found: bigquery.Table, number: int) -> commits.Step:
+        """Bring a target's columns into line; return what is left to do in the script."""
+        rows, target = change.staged.schema, described(found)
+        if change.mode == "swap" and not commits.fits(rows, target):
+            return commits.replacement(change.staged, layouts.layout(found, rows))
+        check_types(rows, target)
+        for statement in (*commits.additions(rows, target), *commits.relaxations(rows, target)):
             self._run(statement)
-        return commits.changes(staged, target, mode, keys)
+        days = found.time_partitioning
+        return commits.step(change, target, number, days.field if days else None)
 
     def _commit(
-        self, statements: Sequence[str], target: str, state: LoadState | None, expect: str | None
+        self, steps: Sequence[commits.Step], target: str | None, state: LoadState | None, expect: str | None
     ) -> dict[str, Any]:
-        if state is None:
-            script = commits.script(statements, target, None)
-            return self._patiently(lambda: self._run(script))[0]
-        name = commits.state_table(state.key)
-        if expect is None:
-            self._run(commits.create_state(name), [("key", "STRING", state.key)])
-        script = commits.script(statements, target, name)
-        parameters: list[Parameter] = [
-            ("run", "STRING", state.run),
-            ("expect", "STRING", expect),
-            ("watermark", "STRING", state.watermark),
-            ("rows", "INT64", state.rows),
-        ]
-        return self._patiently(lambda: self._run(script, parameters))[0]
-
-    def _patiently(self, act: Callable[[], T]) -> T:
-        """Repeat a transaction that was cancelled for another one on the same table."""
-        from google.api_core.retry import Retry
-
-        return Retry(predicate=commits.cancelled, initial=1.0, maximum=30.0, timeout=600.0)(act)()
+        parameters = [parameter for step in steps for parameter in step.parameters]
+        name = None
+        if state is not None:
+            name = commits.state_table(state.key)
+            if expect is None:
+                self._run(commits.create_state(name), [("key", "STRING", state.key)])
+            found = self._get(name)
+            if found is not None and "facts" not in {field.name for field in found.schema}:
+                self._run(commits.widen_state(name))
+            parameters += [
+                ("run", "STRING", state.run),
+                ("expect", "STRING", expect),
+                ("watermark", "STRING", state.watermark),
+                ("rows", "INT64", state.rows),
+                ("facts", "STRING", state.facts),
+            ]
+        script = commits.script(steps, target, name)
+        return patiently(lambda: self._run(script, parameters))[0]

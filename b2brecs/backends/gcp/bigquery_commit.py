@@ -1,12 +1,12 @@
 """The statements by which staged rows and a job's state become visible together.
 
-BigQuery's transactions take DML only, so that columns are added before and rows go in by INSERT. Everything is
+BigQuery's transactions take DML only, so that columns are added before and rows go in by INSERT. All changes are
 one script, hence one job: nothing runs between its statements when the client dies, and an error rolls all back.
 
 *merge* is DELETE and INSERT rather than MERGE: the same bytes are billed, a row replaced as a whole loses what
 the new one lacks, and a key that stands twice in the target stands once afterwards. *swap* is TRUNCATE and
-INSERT, *replace* is the merge without its choice of the last row. All three leave the same table when they are
-run twice.
+INSERT, *replace* is the merge without its choice of the last row, *refresh* deletes by a bound. All of them leave
+the same table when they are run twice.
 
 Each job's state has a table of its own with exactly one row. BigQuery lets one transaction at a time change a
 table, so that of two runs of one job one is cancelled, while different jobs do not wait for each other.
@@ -16,75 +16,47 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlglot import ErrorLevel, exp
-from sqlglot.errors import SqlglotError
+from sqlglot import exp
 
-from b2brecs.backends.gcp.bigquery_types import ROW
-from b2brecs.backends.protocols import PRIVATE, CommitMode
-from b2brecs.errors import LoadError, WarehouseError, nearest
+from b2brecs.backends.changes import bound, find, keys_of
+from b2brecs.backends.gcp.bigquery_sql import (
+    call,
+    column,
+    count_rows,
+    identifier,
+    last_rows_of,
+    parameter,
+    rows_of,
+    sql,
+    table,
+    value_of,
+)
+from b2brecs.backends.protocols import PRIVATE
+from b2brecs.errors import LoadError
 from b2brecs.types import Column, TableSchema
 
 if TYPE_CHECKING:
-    from b2brecs.backends.protocols import Staged
+    from b2brecs.backends.protocols import Change, Staged
 
-DIALECT = "bigquery"
-_UNCOMPARABLE = ("ARRAY<", "JSON")
-
-
-def sql(tree: exp.Expr) -> str:
-    """Write a tree as BigQuery's SQL with every name quoted."""
-    return tree.sql(DIALECT, identify=True, comments=False, unsupported_level=ErrorLevel.RAISE)
+Parameter = tuple[str, str, str | int | list[str] | None]
 
 
-def query_text(tree: exp.Expr) -> str:
-    """Return a caller's query as SQL.
+@dataclass(frozen=True)
+class Step:
+    """One change as SQL: what is declared first, what replaces a table before the transaction, and the DML in it."""
 
-    Raises
-    ------
-    WarehouseError
-        It is not a query, or BigQuery has no words for it.
-    """
-    if not isinstance(tree, exp.Query):
-        raise WarehouseError(f"only queries are run, not {type(tree).__name__.upper()}.")
-    try:
-        return sql(tree)
-    except SqlglotError as error:
-        raise WarehouseError(f"BigQuery cannot say this: {str(error).splitlines()[0]}") from None
-
-
-def identifier(name: str) -> exp.Identifier:
-    """Quote a name."""
-    return exp.to_identifier(name, quoted=True)
-
-
-def table(name: str, alias: str | None = None) -> exp.Table:
-    """Name a table of the dataset."""
-    named = exp.Table(this=identifier(name))
-    if alias:
-        named.set("alias", exp.TableAlias(this=identifier(alias)))
-    return named
-
-
-def column(name: str, of: str | None = None) -> exp.Column:
-    """Name a column."""
-    return exp.Column(this=identifier(name), table=identifier(of) if of else None)
-
-
-def count_rows(name: str) -> exp.Select:
-    """Count a table's rows, which BigQuery does not bill."""
-    return exp.select(exp.alias_(exp.Count(this=exp.Star()), "total")).from_(table(name))
+    declared: tuple[str, ...] = ()
+    replaced: str = ""
+    statements: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
 
 
 def state_table(key: str) -> str:
     """Return the name of the table that holds a job's state."""
     return f"{PRIVATE}state_{hashlib.sha256(key.encode()).hexdigest()[:24]}"
-
-
-def find(columns: TableSchema, name: str) -> Column | None:
-    """Find a column as BigQuery does: without regard to case."""
-    return next((item for item in columns if item.name.casefold() == name.casefold()), None)
 
 
 def fits(staged: TableSchema, target: TableSchema) -> bool:
@@ -95,26 +67,6 @@ def fits(staged: TableSchema, target: TableSchema) -> bool:
         for here, there in zip(old, new, strict=False)
     )
     return same and all(item.nullable or item.type.startswith("ARRAY<") for item in new[len(old) :])
-
-
-def check_types(staged: TableSchema, target: TableSchema) -> None:
-    """Refuse rows whose columns have other types than the table's.
-
-    Raises
-    ------
-    LoadError
-        With every such column.
-    """
-    changed = [
-        f"{old.name} is {old.type} in the table and {new.type} in the new rows"
-        for new in staged
-        if (old := find(target, new.name)) is not None and old.type != new.type
-    ]
-    if changed:
-        raise LoadError(
-            f"table {target.name!r}: {'; '.join(changed)}. Give the column its old type (types={{...}}), "
-            "or load the whole table anew."
-        )
 
 
 def additions(staged: TableSchema, target: TableSchema) -> list[str]:
@@ -135,41 +87,98 @@ def relaxations(staged: TableSchema, target: TableSchema) -> list[str]:
     ]
 
 
-def replacement(staged: Staged) -> str:
-    """Return the statement that replaces a table, columns and all."""
+def replacement(staged: Staged, layout: str = "") -> Step:
+    """Return the statement that replaces a table, columns and all, in the layout that it had."""
     definitions = ", ".join(
         f"{sql(identifier(item.name))} {item.type}"
         + ("" if item.nullable or item.type.startswith("ARRAY<") else " NOT NULL")
         for item in staged.schema
     )
-    rows = _rows(staged)
-    return f"CREATE OR REPLACE TABLE {sql(table(staged.schema.name))} ({definitions}) AS {sql(rows)}"
+    head = f"CREATE OR REPLACE TABLE {sql(table(staged.schema.name))} ({definitions})"
+    return Step(replaced=f"{head} {layout}{' ' if layout else ''}AS {sql(rows_of(staged))}")
 
 
-def changes(staged: Staged, target: TableSchema, mode: CommitMode, keys: Sequence[str]) -> list[str]:
-    """Return the DML of a commit into a table that has all columns."""
-    rows = _rows(staged)
+def step(change: Change, target: TableSchema, number: int = 0, partition: str | None = None) -> Step:
+    """Return the DML of a change of a table that has all columns.
+
+    Parameters
+    ----------
+    change
+        What is done.
+    target
+        The table's columns.
+    number
+        Tells the names of this change's variables and parameters from those of the others.
+    partition
+        The column by which the table is partitioned.
+    """
+    condition, declared, parameters = removed(change, target, number, partition)
     into = sql(table(target.name))
-    before: list[str] = []
-    pairs = [_key(staged.schema, target, name) for name in keys]
-    if mode == "swap":
+    before = []
+    if change.mode == "swap":
         before = [f"TRUNCATE TABLE {into}"]
-    elif mode in ("merge", "replace"):
-        same = [exp.EQ(this=_comparable(old, new, "t"), expression=_comparable(old, new, "s")) for old, new in pairs]
-        matching = exp.select("1").from_(table(staged.name, "s")).where(exp.and_(*same))
-        before = [sql(exp.Delete(this=table(target.name, "t"), where=exp.Where(this=exp.Exists(this=matching))))]
-    if mode == "merge":
-        window = exp.Window(
-            this=exp.RowNumber(),
-            partition_by=[_comparable(old, new, None) for old, new in pairs],
-            order=exp.Order(expressions=[exp.Ordered(this=column(ROW), desc=True, nulls_first=False)]),
-        )
-        rows.set("qualify", exp.Qualify(this=exp.EQ(this=window, expression=exp.Literal.number(1))))
+    elif condition is not None:
+        before = [sql(exp.Delete(this=table(target.name, "t"), where=exp.Where(this=condition)))]
     insert = exp.Insert(
-        this=exp.Schema(this=table(target.name), expressions=[identifier(item.name) for item in staged.schema]),
-        expression=rows,
+        this=exp.Schema(this=table(target.name), expressions=[identifier(item.name) for item in change.staged.schema]),
+        expression=added(change, target),
     )
-    return [*before, sql(insert)]
+    return Step(declared, "", (*before, sql(insert)), parameters)
+
+
+def added(change: Change, target: TableSchema) -> exp.Select:
+    """Return the rows that a change adds."""
+    if change.mode != "merge":
+        return rows_of(change.staged)
+    keys = [_comparable(*_key(change, target, key), None) for key in keys_of(change)]
+    return last_rows_of(change.staged, keys, change.order)
+
+
+def removed(
+    change: Change, target: TableSchema, number: int = 0, partition: str | None = None
+) -> tuple[exp.Expr | None, tuple[str, ...], tuple[Parameter, ...]]:
+    """Return the condition on ``t`` of the rows that a change removes, None for none, with what it needs.
+
+    Where the partitioning column is one of the keys, rows of equal keys lie between its least and greatest staged
+    value, or in the partition of NULL: the others need not be read. A row whose key says nothing of its partition
+    may have moved, so that all are read.
+    """
+    keys = keys_of(change)
+    if change.mode == "swap":
+        return exp.true(), (), ()
+    if change.mode == "append":
+        return None, (), ()
+    if change.mode == "refresh":
+        old, _new = _key(change, target, keys[0])
+        key = column(old.name, "t")
+        if change.low is None:
+            return exp.true(), (), ()
+        low = exp.cast(parameter(f"low_{number}"), old.type, dialect="bigquery")
+        reached = [exp.GTE(this=key, expression=low), exp.Is(this=key.copy(), expression=exp.null())]
+        # Nothing compares with NaN, which other warehouses sort as the greatest.
+        nan = [call("IS_NAN", key.copy())] if old.type == "FLOAT64" else []
+        return exp.or_(*reached, *nan), (), ((f"low_{number}", "STRING", bound(change.low)),)
+    pairs = [_key(change, target, name) for name in keys]
+    same = [exp.EQ(this=_comparable(old, new, "t"), expression=_comparable(old, new, "s")) for old, new in pairs]
+    matching = exp.select("1").from_(table(change.staged.name, "s")).where(exp.and_(*same))
+    condition: exp.Expr = exp.Exists(this=matching)
+    declared: tuple[str, ...] = ()
+    through = next((new for old, new in pairs if old.name == partition), None)
+    if partition is not None and through is not None:
+        ends = (f"{PRIVATE}least_{number}", f"{PRIVATE}greatest_{number}")
+        ranges = [exp.Min(this=column(through.name)), exp.Max(this=column(through.name))]
+        declared = tuple(
+            f"DECLARE {name} {through.type} DEFAULT ({sql(exp.select(end).from_(table(change.staged.name)))})"
+            for name, end in zip(ends, ranges, strict=True)
+        )
+        key = column(partition, "t")
+        between = exp.Between(this=key, low=exp.Var(this=ends[0]), high=exp.Var(this=ends[1]))
+        within = exp.or_(between, exp.Is(this=key.copy(), expression=exp.null()))
+        condition = exp.and_(exp.paren(within), condition)
+    if not change.removed:
+        return condition, declared, ()
+    named = exp.In(this=column(pairs[0][0].name, "t"), unnest=exp.Unnest(expressions=[parameter(f"removed_{number}")]))
+    return exp.or_(condition, named), declared, ((f"removed_{number}", "STRING", list(change.removed)),)
 
 
 def drop_if_empty(name: str) -> str:
@@ -181,33 +190,99 @@ def create_state(name: str) -> str:
     """Return the statement that makes a state table with its one, empty, row; the first to run it wins."""
     return (
         f"CREATE TABLE IF NOT EXISTS {sql(table(name))} AS SELECT @key AS `key`, CAST(NULL AS STRING) AS `watermark`, "
-        "CAST(NULL AS STRING) AS `run`, 0 AS `rows`, CURRENT_TIMESTAMP() AS `committed_at`"
+        "CAST(NULL AS STRING) AS `run`, 0 AS `rows`, CURRENT_TIMESTAMP() AS `committed_at`, "
+        "CAST(NULL AS STRING) AS `facts`"
     )
 
 
-def script(statements: Sequence[str], target: str, state: str | None) -> str:
-    """Put a commit together; it answers whether it was done, which run's state stands, and the target's rows."""
-    body = "".join(f"{statement};\n" for statement in statements)
-    answer = f"({sql(count_rows(target))}) AS `total`;"
+def widen_state(name: str) -> str:
+    """Return the statement that gives a state table of the first version what it lacks."""
+    return f"ALTER TABLE {sql(table(name))} ADD COLUMN IF NOT EXISTS `facts` STRING"
+
+
+def script(steps: Sequence[Step], target: str | None, state: str | None) -> str:
+    """Put a commit together; it answers whether it was done, which run's state stands, and the target's rows.
+
+    Tables that are replaced come before the transaction, and only if the state is as expected at that moment.
+    """
+    declared = "".join(f"{line};\n" for item in steps for line in item.declared)
+    replaced = "".join(f"{item.replaced};\n" for item in steps if item.replaced)
+    body = "".join(f"{statement};\n" for item in steps for statement in item.statements)
+    total = f"({sql(count_rows(target))})" if target is not None else "0"
     if state is None:
-        return f"BEGIN TRANSACTION;\n{body}COMMIT TRANSACTION;\nSELECT TRUE AS `done`, {answer}"
+        return (
+            f"{declared}{replaced}BEGIN TRANSACTION;\n{body}COMMIT TRANSACTION;\n"
+            f"SELECT TRUE AS `done`, {total} AS `total`;"
+        )
     standing = sql(exp.select(column("run")).from_(table(state)))
     # Names are quoted by sqlglot, values are parameters.
+    look = f"SET _b2b_standing = ({standing});\n"
+    expected = "_b2b_standing IS NOT DISTINCT FROM @expect AND _b2b_standing IS DISTINCT FROM @run"
+    before = f"{look}IF {expected} THEN\n{replaced}END IF;\n" if replaced else ""
     return (
-        "DECLARE _b2b_standing STRING;\nDECLARE _b2b_done BOOL DEFAULT FALSE;\n"  # noqa: S608
+        f"DECLARE _b2b_standing STRING;\nDECLARE _b2b_done BOOL DEFAULT FALSE;\n{declared}{before}"  # noqa: S608
         "BEGIN TRANSACTION;\n"
-        f"SET _b2b_standing = ({standing});\n"
-        "IF _b2b_standing IS DISTINCT FROM @expect OR _b2b_standing IS NOT DISTINCT FROM @run THEN\n"
+        f"{look}"
+        f"IF NOT ({expected}) THEN\n"
         "ROLLBACK TRANSACTION;\n"
         "ELSE\n"
         f"{body}"
-        f"UPDATE {sql(table(state))} SET `run` = @run, `watermark` = @watermark, `rows` = @rows, "
+        f"UPDATE {sql(table(state))} SET `run` = @run, `watermark` = @watermark, `rows` = @rows, `facts` = @facts, "
         "`committed_at` = CURRENT_TIMESTAMP() WHERE TRUE;\n"
         "COMMIT TRANSACTION;\n"
         "SET _b2b_done = TRUE;\n"
         "END IF;\n"
-        f"SELECT _b2b_done AS `done`, ({standing}) AS `standing`, {answer}"
+        f"SELECT _b2b_done AS `done`, ({standing}) AS `standing`, {total} AS `total`;"
     )
+
+
+def comparison(change: Change, target: TableSchema, partition: str | None) -> tuple[str, tuple[Parameter, ...]]:
+    """Return the script that says whether the rows a change adds are others than those it removes.
+
+    Each row counts by a hash of its text, the removed ones negatively. Sets that differ in a row have equal sums
+    once in 2**64 times.
+    """
+    condition, declared, parameters = removed(change, target, 0, partition)
+    rows = change.staged.schema
+    staged = exp.select(_hash(rows, None)).from_(added(change, target).subquery("rows"))
+    here = TableSchema(target.name, tuple(find(target, item.name) or item for item in rows))
+    standing = exp.select(_hash(here, "t")).from_(table(target.name, "t")).where(condition or exp.false())
+    sides = [
+        exp.select(exp.alias_(exp.Literal.number(sign), "side"), exp.alias_(column("hash"), "hash")).from_(
+            side.subquery("hashed")
+        )
+        for sign, side in ((1, staged), (-1, standing))
+    ]
+    weighed = exp.Sum(this=exp.Mul(this=column("side"), expression=column("hash")))
+    counted = exp.Sum(this=column("side"))
+    unlike = [exp.NEQ(this=exp.func("COALESCE", item, exp.Literal.number(0)), expression=exp.Literal.number(0))
+              for item in (counted, weighed)]  # fmt: skip
+    both = exp.union(*sides, distinct=False).subquery("both")
+    tree = exp.select(exp.alias_(exp.or_(*unlike), "differs")).from_(both)
+    head = "".join(f"{line};\n" for line in declared)
+    if change.mode != "swap":
+        return head + sql(tree), parameters
+    # To count is not billed, to compare is.
+    counts = " <> ".join(f"({sql(count_rows(name))})" for name in (change.staged.name, target.name))
+    return f"IF {counts} THEN SELECT TRUE AS `differs`; ELSE {sql(tree)}; END IF", parameters
+
+
+def _hash(columns: TableSchema, of: str | None) -> exp.Expr:
+    parts = []
+    for number, item in enumerate(columns):
+        value: exp.Expr = column(item.name, of)
+        if item.type.startswith("ARRAY<"):
+            # BigQuery keeps no NULL arrays.
+            some = exp.GT(this=call("ARRAY_LENGTH", value), expression=exp.Literal.number(0))
+            value = call("IF", some, call("TO_JSON_STRING", value.copy()), exp.Literal.string("[]"))
+        parts.append(exp.alias_(value, identifier(f"c{number}")))
+        if item.type == "FLOAT64":
+            # Text need not show the sign of zero.
+            zero = exp.EQ(this=value.copy(), expression=exp.Literal.number(0))
+            sign = call("IF", zero, call("IEEE_DIVIDE", exp.Literal.number(1), value.copy()), exp.null())
+            parts.append(exp.alias_(sign, identifier(f"z{number}")))
+    text = call("TO_JSON_STRING", exp.Struct(expressions=parts))
+    return exp.alias_(exp.cast(call("FARM_FINGERPRINT", text), "NUMERIC", dialect="bigquery"), "hash")
 
 
 def cancelled(error: Exception) -> bool:
@@ -215,58 +290,26 @@ def cancelled(error: Exception) -> bool:
     return any(words in str(error) for words in ("aborted due to concurrent update", "Failed to commit DuckLake"))
 
 
-def conflict(target: str, standing: str | None, expect: str | None) -> LoadError:
+def conflict(key: str, standing: str | None, expect: str | None) -> LoadError:
     """Return the error of a commit that another one preceded."""
     return LoadError(
-        f"table {target!r} was loaded by run {standing!r} since this run began (it built on {expect!r}); "
+        f"{key!r} was loaded by run {standing!r} since this run began (it built on {expect!r}); "
         "nothing was changed. Run the job again."
     )
-
-
-def _rows(staged: Staged) -> exp.Select:
-    values = [exp.alias_(_value(item, None), identifier(item.name)) for item in staged.schema]
-    return exp.select(*values).from_(table(staged.name))
-
-
-def _value(staged: Column, of: str | None) -> exp.Expression:
-    """Read a staged column; JSON and BIGNUMERIC travel as text."""
-    value: exp.Expression = column(staged.name, of)
-    if staged.type == "JSON":
-        return exp.ParseJSON(this=value)
-    return exp.cast(value, "BIGNUMERIC", dialect=DIALECT) if staged.type == "BIGNUMERIC" else value
-
-
-def check_keys(schema: TableSchema, keys: Sequence[str]) -> None:
-    """Refuse keys by which rows cannot be told apart.
-
-    Raises
-    ------
-    LoadError
-        There are none, or one is not a column, or its type does not compare.
-    """
-    if not keys:
-        raise LoadError(f"table {schema.name!r}: a merge needs keys=[...].")
-    for key in keys:
-        found = find(schema, key)
-        if found is None:
-            hint = nearest(key, schema.names)
-            raise LoadError(f"table {schema.name!r}: the key {key!r} is not among the rows' columns. {hint}")
-        if found.type.startswith(_UNCOMPARABLE):
-            raise LoadError(f"table {schema.name!r}: the key {key!r} is {found.type}, which BigQuery does not compare.")
 
 
 def _accepts(old: Column, new: Column) -> bool:
     return new.nullable or not old.nullable or new.type.startswith("ARRAY<")
 
 
-def _key(staged: TableSchema, target: TableSchema, name: str) -> tuple[Column, Column]:
-    new = cast("Column", find(staged, name))
+def _key(change: Change, target: TableSchema, name: str) -> tuple[Column, Column]:
+    new = change.staged.schema.column(name)
     return find(target, name) or new, new
 
 
-def _comparable(target: Column, staged: Column, of: str | None) -> exp.Expression:
+def _comparable(target: Column, staged: Column, of: str | None) -> exp.Expr:
     """Read a key so that NULL equals NULL; keys that are never NULL stay as they are, which prunes partitions."""
-    value = column(target.name, of) if of == "t" else _value(staged, of)
+    value = column(target.name, of) if of == "t" else value_of(staged, of)
     if not (target.nullable or staged.nullable) and target.type != "FLOAT64":
         return value
-    return exp.Anonymous(this="TO_JSON_STRING", expressions=[value])
+    return call("TO_JSON_STRING", value)

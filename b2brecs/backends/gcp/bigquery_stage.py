@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import IO, TYPE_CHECKING, cast
 
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 
 from b2brecs.backends.gcp.bigquery_types import is_plain, staged_batch, staged_columns, write_column
 from b2brecs.backends.protocols import PRIVATE
+from b2brecs.errors import WarehouseError
 from b2brecs.sql.arrow import arrow_schema
 
 if TYPE_CHECKING:
@@ -35,14 +38,39 @@ def spool() -> IO[bytes]:
 
 
 def write_parquet(file: IO[bytes], schema: TableSchema, batches: Iterable[pa.RecordBatch]) -> int:
-    """Write staged rows as they come; return how many."""
+    """Write staged rows as they come; return how many.
+
+    Raises
+    ------
+    WarehouseError
+        A value does not fit, or the disk that holds the temporary file is full.
+    """
     rows = 0
-    with pq.ParquetWriter(file, arrow_schema(staged_columns(schema)), compression="zstd") as writer:
-        for batch in batches:
-            if batch.num_rows:
-                writer.write_batch(staged_batch(batch, schema, rows))
-                rows += batch.num_rows
+    with _on_disk():
+        writer = pq.ParquetWriter(file, arrow_schema(staged_columns(schema)), compression="zstd")
+    for batch in batches:
+        if batch.num_rows:
+            staged = staged_batch(batch, schema, rows)
+            with _on_disk():
+                writer.write_batch(staged)
+            rows += batch.num_rows
+    with _on_disk():
+        writer.close()
     return rows
+
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    """Say so when the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise WarehouseError(
+            f"the disk is full: rows on their way to BigQuery found no more room in {tempfile.gettempdir()}. Make "
+            "room there and run again."
+        ) from None
 
 
 def staged_name(run: str, target: str, file: IO[bytes]) -> str:
@@ -96,14 +124,24 @@ def load(
             return
 
 
+def sweep(client: bigquery.Client, dataset: str) -> None:
+    """Remove staged rows that are older than a day and do not expire: their process died between the two."""
+    before = dt.datetime.now(dt.UTC) - KEPT
+    for item in client.list_tables(dataset):
+        if item.table_id.startswith(STAGE) and item.expires is None and item.created < before:
+            client.delete_table(item, not_found_ok=True)
+
+
 def _keep(client: bigquery.Client, table: bigquery.TableReference, rows: int) -> bool:
     """Let the table expire in a day; False if it is not there, or not whole."""
     from google.api_core.exceptions import NotFound
+    from google.cloud import bigquery
 
+    # Without an etag, so that the client may repeat the call when its answer was lost.
+    staged = bigquery.Table(table)
+    staged.expires = dt.datetime.now(dt.UTC) + KEPT
     try:
-        found = client.get_table(table)
-        found.expires = dt.datetime.now(dt.UTC) + KEPT
-        client.update_table(found, ["expires"])
+        found = client.update_table(staged, ["expires"])
     except NotFound:
         return False
     return bool(found.num_rows == rows)

@@ -43,6 +43,14 @@ def read_column(field: bigquery.SchemaField) -> Column:
     return Column(field.name, found, nullable=field.mode != "REQUIRED")
 
 
+def described(found: bigquery.Table) -> TableSchema:
+    """Return a table's columns, key and rows."""
+    columns = tuple(read_column(field) for field in found.schema)
+    constraints = found.table_constraints
+    key = constraints.primary_key.columns if constraints and constraints.primary_key else ()
+    return TableSchema(found.table_id, columns, tuple(key), found.num_rows)
+
+
 def write_column(column: Column) -> bigquery.SchemaField:
     """Describe a column to BigQuery, whose arrays are never NULL."""
     from google.cloud import bigquery

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import threading
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from b2brecs.backends.gcp.refusals import explained
 from b2brecs.backends.protocols import TaskSpec, Timetable
@@ -18,23 +20,26 @@ if TYPE_CHECKING:
     from google.cloud import scheduler
 
 ROLE = "roles/cloudscheduler.admin, and roles/iam.serviceAccountUser on the service account,"
-_PREFIX = "b2brecs-"
+URL, ACCOUNT = "B2BRECS_TASKS_URL", "B2BRECS_TASKS_ACCOUNT"
 
 
 class CloudScheduler:
     """Timetables as HTTP jobs of Cloud Scheduler.
 
-    A job posts its task, as JSON, with an identity token of the service account. The body holds configuration
-    and references to secrets, never a secret.
+    A job posts its task, as JSON, with an identity token of the service account, made out to the service's scheme
+    and host. The body holds configuration and references to secrets, never a secret.
 
     Parameters
     ----------
     project, location
         Where the jobs are kept; the location is a region.
     target_url
-        The service that starts tasks. Needed to ``put``.
+        The service that starts tasks; by default the environment's ``B2BRECS_TASKS_URL``. Needed to ``put``.
     service_account
-        The account, as an e-mail address, whose token the service accepts. Needed to ``put``.
+        The account, as an e-mail address, whose token the service accepts; by default the environment's
+        ``B2BRECS_TASKS_ACCOUNT``. Needed to ``put``.
+    prefix
+        Begins the ids of the jobs: homes of one project and region with different prefixes do not meet.
     client
         A client to use instead of one with the default credentials.
     """
@@ -44,12 +49,15 @@ class CloudScheduler:
         project: str,
         location: str,
         *,
-        target_url: str,
-        service_account: str,
+        target_url: str = "",
+        service_account: str = "",
+        prefix: str = "b2brecs",
         client: scheduler.CloudSchedulerClient | None = None,
     ) -> None:
         self.project, self.location = project, location
-        self.target_url, self.service_account = target_url, service_account
+        self.target_url = target_url or os.environ.get(URL, "")
+        self.service_account = service_account or os.environ.get(ACCOUNT, "")
+        self._prefix = f"{_slug(prefix)}-"
         self._client = client
         self._lock = threading.Lock()
 
@@ -65,10 +73,12 @@ class CloudScheduler:
             The cron expression or the time zone is wrong, or it is not known what to call.
         """
         check_timetable(timetable.name, timetable.cron, timetable.timezone)
-        if not self.target_url or not self.service_account:
+        address = urlsplit(self.target_url)
+        if address.scheme != "https" or not address.netloc or not self.service_account:
             raise ConfigError.single(
-                "CloudScheduler", "target_url", self.target_url, "there is no service yet that a schedule could call.",
-                "Deploy it first, then give target_url and service_account.",
+                "CloudScheduler", "target_url", self.target_url, "it is not known which service a schedule calls.",
+                f"Deploy a service that starts tasks, and set {URL} to its https address and {ACCOUNT} to the service "
+                "account that may call it.",
             )  # fmt: skip
         with self._explained():
             from google.api_core import exceptions
@@ -86,7 +96,7 @@ class CloudScheduler:
     def list(self) -> list[Timetable]:
         """Return all timetables, by name."""
         with self._explained():
-            ours = f"{self._parent}/jobs/{_PREFIX}"
+            ours = f"{self._parent}/jobs/{self._prefix}"
             jobs = [job for job in self._open().list_jobs(parent=self._parent) if job.name.startswith(ours)]
         return sorted((_timetable(job) for job in jobs), key=lambda item: item.name)
 
@@ -122,7 +132,7 @@ class CloudScheduler:
         return f"projects/{self.project}/locations/{self.location}"
 
     def _path(self, name: str) -> str:
-        return f"{self._parent}/jobs/{_PREFIX}{_slug(name)}"
+        return f"{self._parent}/jobs/{self._prefix}{_slug(name)}"
 
     def _explained(self) -> AbstractContextManager[None]:
         require("google.cloud.scheduler", feature="Cloud Scheduler", extra="gcp")
@@ -139,7 +149,7 @@ class CloudScheduler:
     def _job(self, timetable: Timetable) -> scheduler.Job:
         from google.cloud import scheduler
 
-        spec = timetable.spec
+        spec, address = timetable.spec, urlsplit(self.target_url)
         body = {"name": timetable.name, "task": spec.task, "config": spec.config, "workspace": spec.workspace}
         return scheduler.Job(
             name=self._path(timetable.name),
@@ -152,7 +162,7 @@ class CloudScheduler:
                 headers={"Content-Type": "application/json"},
                 body=json.dumps(body, ensure_ascii=False).encode(),
                 oidc_token=scheduler.OidcToken(
-                    service_account_email=self.service_account, audience=self.target_url
+                    service_account_email=self.service_account, audience=f"{address.scheme}://{address.netloc}"
                 ),
             ),
         )  # fmt: skip

@@ -34,6 +34,12 @@ _TABLES = (
     "AND NOT temporary"
 )
 
+# The words of Linux, macOS and Windows, and DuckDB's own when it cannot put aside what memory does not hold.
+_FULL = re.compile(
+    "no space left on device|disk quota exceeded|not enough space on the disk|failed to offload data block",
+    re.IGNORECASE,
+)
+
 # Files this process has opened: only the first opening may sweep what a dead process left.
 _opened: set[str] = set()
 
@@ -58,7 +64,7 @@ class DuckDBFile:
         self._opening = threading.RLock()
 
     def run(
-        self, cursor: duckdb.DuckDBPyConnection, statement: exp.Expression | str, values: Sequence[Any] = ()
+        self, cursor: duckdb.DuckDBPyConnection, statement: exp.Expr | str, values: Sequence[Any] = ()
     ) -> list[tuple[Any, ...]]:
         """Run a statement, a tree or one of our own texts, to its end and return its rows."""
         from b2brecs.backends.local import duckdb_sql as sql
@@ -75,7 +81,7 @@ class DuckDBFile:
         """Lend a cursor; DuckDB's errors become ours."""
         cursor = self.new_cursor()
         try:
-            with translated():
+            with self.translated():
                 yield cursor
         finally:
             cursor.close()
@@ -108,6 +114,24 @@ class DuckDBFile:
                 cursor.rollback()
             raise
 
+    @contextlib.contextmanager
+    def translated(self, *others: type[Exception]) -> Iterator[None]:
+        """Turn DuckDB's errors, and others that are named, into ours."""
+        import duckdb
+
+        kinds: tuple[type[Exception], ...] = (duckdb.Error, *others)
+        try:
+            yield
+        except kinds as error:
+            from b2brecs.backends.local import duckdb_sql as sql
+
+            message = sql.short(error)
+            if disk_is_full(error):
+                message = self._full(message)
+            elif isinstance(error, duckdb.OutOfMemoryException):
+                message = f"DuckDB needs more memory than it may use. Open the workspace with more. {message}"
+            raise WarehouseError(message) from None
+
     def close(self) -> None:
         """Give the file back, ending reads that are under way."""
         with self._opening:
@@ -130,16 +154,27 @@ class DuckDBFile:
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
             connection = duckdb.connect(self.path, config=_CONFIG)
         except duckdb.Error as error:
-            raise WarehouseError(_refusal(self.path, sql.short(error))) from None
+            reason = sql.short(error)
+            message = self._full(reason) if disk_is_full(error) else _refusal(self.path, reason)
+            raise WarehouseError(message) from None
         except OSError as error:
+            if disk_is_full(error):
+                raise WarehouseError(self._full(str(error))) from None
             raise WarehouseError(f"{self.path} cannot be opened: {error.strerror or error}.") from None
         try:
-            with translated():
+            with self.translated():
                 self._prepare(connection, kept=kept)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _full(self, reason: str) -> str:
+        folder = Path.cwd() if self.path == MEMORY else Path(self.path).parent
+        return (
+            f"the disk is full: DuckDB found no more room in {folder}. The tables are as they were before. "
+            f"Make room there and run again. ({reason})"
+        )
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection, *, kept: bool) -> None:
         from b2brecs.backends.local import duckdb_sql as sql
@@ -155,20 +190,9 @@ class DuckDBFile:
                     self.run(connection, sql.drop(name))
 
 
-@contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Turn DuckDB's errors into ours."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.Error as error:
-        from b2brecs.backends.local import duckdb_sql as sql
-
-        message = sql.short(error)
-        if isinstance(error, duckdb.OutOfMemoryException):
-            message = f"DuckDB needs more memory than it may use. Open the workspace with more. {message}"
-        raise WarehouseError(message) from None
+def disk_is_full(error: BaseException) -> bool:
+    """Say whether an error is that of a full disk, or of a quota that is used up."""
+    return bool(_FULL.search(str(error)))
 
 
 def _refusal(path: str, reason: str) -> str:

@@ -6,17 +6,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import cast
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from sqlglot import ErrorLevel, exp, parse_one
 
-from b2brecs.sql.arrow import arrow_type
 from b2brecs.types import COLUMN_TYPES, Column, ColumnType
 
 # BigQuery's BIGNUMERIC has no equal in DuckDB. A product of two NUMERIC has scale 18, so 19 tells them apart;
 # a value with more digits is refused, never rounded.
 _BIGNUMERIC = "DECIMAL(38,19)"
-_BIGNUMERIC_ARROW = pa.decimal128(38, 19)
 
 _TO_DUCKDB: dict[str, str] = {
     "STRING": "VARCHAR",
@@ -144,67 +140,97 @@ def rows_of(name: str, columns: Sequence[str]) -> exp.Select:
     return exp.select(*(column(item) for item in columns)).from_(table(name))
 
 
-def last_rows_of(name: str, columns: Sequence[str], keys: Sequence[str]) -> exp.Select:
-    """Return the rows of a table, of those with equal keys only the last that was staged."""
-    numbered = rows_of(name, columns).select(exp.Window(this=exp.RowNumber()).as_(_ROW, quoted=True)).subquery("rows")
-    newest = exp.Window(
-        this=exp.RowNumber(),
-        partition_by=[column(key) for key in keys],
-        order=exp.Order(expressions=[exp.Ordered(this=column(_ROW), desc=True)]),
-    )
-    return (
-        exp.select(*(column(item) for item in columns))
-        .from_(numbered)
-        .qualify(exp.EQ(this=newest, expression=exp.Literal.number(1)))
-    )
+def last_rows_of(name: str, columns: Sequence[str], keys: Sequence[str], order: str | None = None) -> exp.Select:
+    """Return the rows of a table, of those with equal keys only the last: by a column, else as they were staged.
+
+    DuckDB numbers a table's rows in the order in which they were inserted, also after some were removed. The last
+    of each key is found among keys and numbers alone, in about half the time of a window over whole rows.
+    """
+
+    def numbered(wanted: Sequence[str]) -> exp.Subquery:
+        return rows_of(name, wanted).select(exp.Window(this=exp.RowNumber()).as_(_ROW, quoted=True)).subquery("rows")
+
+    chosen = exp.select(*(column(item) for item in columns)).from_(numbered(columns))
+    if order is not None:
+        newest = exp.Window(
+            this=exp.RowNumber(),
+            partition_by=[column(key) for key in keys],
+            order=exp.Order(
+                expressions=[exp.Ordered(this=column(item), desc=True, nulls_first=False) for item in (order, _ROW)]
+            ),
+        )
+        return chosen.qualify(exp.EQ(this=newest, expression=exp.Literal.number(1)))
+    last = exp.select(exp.Max(this=column(_ROW))).from_(numbered(keys)).group_by(*(column(key) for key in keys))
+    return chosen.where(exp.In(this=column(_ROW), query=last.subquery()))
+
+
+def among(name: str, of: str | None = None) -> exp.Expr:
+    """Return the condition that a STRING column holds one of the values of the list that is bound to ``?``."""
+    values = exp.cast(exp.Placeholder(), "VARCHAR[]", dialect="duckdb")
+    return exp.In(this=column(name, of), query=exp.select(exp.Explode(this=values)).subquery())
+
+
+def untrue(condition: exp.Expr) -> exp.Expr:
+    """Return the condition that another one is false or NULL."""
+    return exp.not_(_call("COALESCE", condition, exp.false()))
+
+
+def reaches(name: str, kind: ColumnType, low: str | None) -> exp.Expr:
+    """Return the condition that a column is NULL, or at least the text that is bound to ``?``; always, without low."""
+    if low is None:
+        return exp.true()
+    bound = exp.Cast(this=exp.Placeholder(), to=data_type(kind))
+    return exp.or_(exp.GTE(this=column(name), expression=bound), exp.Is(this=column(name), expression=exp.null()))
+
+
+def delete(name: str, where: exp.Expr) -> exp.Delete:
+    """Return ``DELETE FROM … WHERE …``."""
+    return exp.Delete(this=table(name), where=exp.Where(this=where))
 
 
 def delete_matching(name: str, staged: str, keys: Sequence[tuple[str, str]]) -> exp.Delete:
-    """Return the removal of rows whose keys are among the staged; NULL is equal to NULL."""
-    same = exp.and_(
+    """Return the removal of rows whose keys are among the staged."""
+    return exp.Delete(this=table(name), using=[table(staged)], where=exp.Where(this=_same(name, staged, keys)))
+
+
+def matching(name: str, columns: Sequence[str], staged: str, keys: Sequence[tuple[str, str]]) -> exp.Select:
+    """Return the rows whose keys are among the staged."""
+    rows = exp.select(*(column(item, name) for item in columns)).from_(table(name))
+    return rows.join(table(staged), on=_same(name, staged, keys), join_type="SEMI")
+
+
+def _same(name: str, staged: str, keys: Sequence[tuple[str, str]]) -> exp.Expr:
+    """Return the condition that keys are equal, of the table and of the staged rows; NULL is equal to NULL."""
+    return exp.and_(
         *(exp.NullSafeEQ(this=column(here, name), expression=column(there, staged)) for here, there in keys)
     )
-    return exp.Delete(this=table(name), using=[table(staged)], where=exp.Where(this=same))
 
 
-def stored_schema(columns: Iterable[Column]) -> pa.Schema:
-    """Return the Arrow schema in which rows are handed to DuckDB."""
-    return pa.schema(
-        [
-            pa.field(
-                item.name,
-                _BIGNUMERIC_ARROW if item.type == "BIGNUMERIC" else arrow_type(item.type),
-                nullable=item.nullable,
-            )
-            for item in columns
-        ]
-    )
+def fingerprint(rows: exp.Query, names: Sequence[str], kinds: Sequence[ColumnType]) -> exp.Select:
+    """Return a query for the number of rows and a sum of their hashes, which no order changes.
 
-
-def result_schema(found: pa.Schema, types: Sequence[str]) -> pa.Schema:
-    """Return the schema of a result in the warehouse's vocabulary, given DuckDB's names of its types."""
-    kinds = [column_type(duck) for duck in types]
-    return pa.schema(
-        [
-            pa.field(field.name, field.type if kind is None else arrow_type(kind))
-            for field, kind in zip(found, kinds, strict=True)
-        ]
-    )
-
-
-def fit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return a result's rows in another schema; decimals are rounded half away from zero, as BigQuery does."""
-    arrays = []
-    for array, field in zip(batch.columns, schema, strict=True):
-        if array.type.equals(field.type):
-            arrays.append(array)
-        elif pa.types.is_decimal(array.type) and pa.types.is_decimal(field.type):
-            if array.type.scale > field.type.scale:
-                array = pc.round(array, ndigits=field.type.scale, round_mode="half_towards_infinity")  # noqa: PLW2901
-            arrays.append(array.cast(field.type))
+    Two sets of rows that differ have equal sums once in 2**64 times. A hash in DuckDB does not tell ``-0.0`` from
+    ``0.0``, an empty list from NULL, nor a list of one from its element; so more is put into it. The outer hash
+    mixes: what columns add to the inner one could cancel out when two rows exchange a value.
+    """
+    parts: list[exp.Expr] = []
+    for name, kind in zip(names, kinds, strict=True):
+        value = column(name)
+        if kind == "FLOAT64":
+            zero = exp.EQ(this=value.copy(), expression=exp.Literal.number(0))
+            parts += [value, exp.and_(zero, _call("SIGNBIT", value.copy()))]
+        elif kind == "ARRAY<FLOAT64>":
+            parts += [exp.cast(value, "VARCHAR", dialect="duckdb")]
+        elif kind.startswith("ARRAY<"):
+            parts += [value, _call("LEN", value.copy())]
         else:
-            arrays.append(array.cast(field.type))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+            parts += [value]
+    mixed = _call("HASH", _call("HASH", *parts))
+    return exp.select(exp.Count(this=exp.Star()), exp.Sum(this=mixed)).from_(rows.subquery("rows"))
+
+
+def _call(name: str, *values: exp.Expr) -> exp.Anonymous:
+    return exp.Anonymous(this=name, expressions=list(values))
 
 
 def short(error: BaseException) -> str:

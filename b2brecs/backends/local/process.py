@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from b2brecs.backends.protocols import RunStatus, TaskSpec
-from b2brecs.errors import NotFound
+from b2brecs.errors import Cancelled, NotFound
+
+_KEPT = 1000
 
 
 class TaskCancelled(Exception):
@@ -61,7 +63,7 @@ class _Task:
 
 
 class ProcessRunner:
-    """Runs tasks in threads of this process, which end with it.
+    """Runs tasks in threads of this process, which end with it; remembers the last thousand that have ended.
 
     Parameters
     ----------
@@ -72,6 +74,7 @@ class ProcessRunner:
     def __init__(self, run: Callable[[TaskSpec, Progress], object]) -> None:
         self._run = run
         self._tasks: dict[str, _Task] = {}
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<ProcessRunner: {len(self._tasks)} tasks>"
@@ -79,7 +82,11 @@ class ProcessRunner:
     def submit(self, spec: TaskSpec) -> str:
         """Start a task and return its id. It sees the caller's context variables."""
         task_id = f"{spec.task}-{uuid.uuid4().hex[:12]}"
-        task = self._tasks[task_id] = _Task()
+        with self._lock:
+            ended = [key for key, task in self._tasks.items() if task.status not in ("pending", "running")]
+            for key in ended[:-_KEPT]:
+                del self._tasks[key]
+            task = self._tasks[task_id] = _Task()
         context = contextvars.copy_context()
         task.thread = threading.Thread(
             target=context.run, args=(self._work, task, spec), name=f"b2brecs-{task_id}", daemon=True
@@ -117,6 +124,11 @@ class ProcessRunner:
         """
         self._task(task_id).progress._stop.set()  # noqa: SLF001
 
+    def statuses(self) -> dict[str, RunStatus]:
+        """Return how far every task is that is remembered, by id, the oldest first."""
+        with self._lock:
+            return {key: task.status for key, task in self._tasks.items()}
+
     def wait(self, task_id: str, seconds: float | None = None) -> RunStatus:
         """Wait until a task has ended, or ``seconds`` have passed, and return its status.
 
@@ -131,9 +143,10 @@ class ProcessRunner:
         return task.status
 
     def _task(self, task_id: str) -> _Task:
-        if task_id not in self._tasks:
-            raise NotFound("task", task_id, list(self._tasks), where="this process")
-        return self._tasks[task_id]
+        with self._lock:
+            if task_id not in self._tasks:
+                raise NotFound("task", task_id, list(self._tasks), where="this process")
+            return self._tasks[task_id]
 
     def _work(self, task: _Task, spec: TaskSpec) -> None:
         progress = task.progress
@@ -144,8 +157,8 @@ class ProcessRunner:
         started = time.monotonic()
         try:
             self._run(spec, progress)
-        except TaskCancelled:
-            progress.log(f"cancelled after {time.monotonic() - started:.1f} s")
+        except (TaskCancelled, Cancelled) as stopped:
+            progress.log(f"cancelled after {time.monotonic() - started:.1f} s{f': {stopped}' if str(stopped) else ''}")
             task.status = "cancelled"
         except BaseException as error:  # noqa: BLE001
             progress.log(f"{type(error).__name__}: {error}")

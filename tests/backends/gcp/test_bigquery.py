@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 from typing import Any
 
@@ -13,7 +14,7 @@ from b2brecs.backends.gcp import bigquery_commit, bigquery_stage
 from b2brecs.backends.gcp.bigquery import DOLLARS_PER_TIB, TIB, BigQueryWarehouse
 from b2brecs.backends.gcp.bigquery_types import ROW
 from b2brecs.backends.gcp.refusals import sentence
-from b2brecs.backends.protocols import LoadState, Staged
+from b2brecs.backends.protocols import Change, LoadState, Staged
 from b2brecs.errors import WarehouseError
 from b2brecs.types import Column, TableSchema
 from tests.conformance.gcp import gcp_warehouse  # noqa: F401
@@ -38,12 +39,12 @@ def test_other_rows_of_the_same_run_lie_elsewhere(gcp_warehouse: BigQueryWarehou
     first = stage(gcp_warehouse, ROWS)
     other = stage(gcp_warehouse, ROWS[:1])
     assert other.name != first.name
-    assert gcp_warehouse.commit(other, mode="swap") == 1
+    assert gcp_warehouse.commit(Change(other, "swap")) == 1
 
 
 def test_rows_whose_table_is_gone_are_loaded_again(gcp_warehouse: BigQueryWarehouse) -> None:  # noqa: F811
     gcp_warehouse.drop(stage(gcp_warehouse, ROWS).name)
-    assert gcp_warehouse.commit(stage(gcp_warehouse, ROWS), mode="swap") == 2
+    assert gcp_warehouse.commit(Change(stage(gcp_warehouse, ROWS), "swap")) == 2
     assert len(jobs(gcp_warehouse, "load")) == 2
 
 
@@ -59,7 +60,7 @@ def test_a_lost_answer_to_an_upload_loads_once(
         raise exceptions.Conflict("Already Exists: Job")
 
     monkeypatch.setattr(client, "load_table_from_file", lose)
-    assert gcp_warehouse.commit(stage(gcp_warehouse, ROWS), mode="swap") == 2
+    assert gcp_warehouse.commit(Change(stage(gcp_warehouse, ROWS), "swap")) == 2
     assert pairs(gcp_warehouse) == [(1, "a"), (2, "b")]
     assert len(jobs(gcp_warehouse, "load")) == 1
 
@@ -68,6 +69,24 @@ def test_staged_rows_expire(gcp_warehouse: BigQueryWarehouse) -> None:  # noqa: 
     staged = stage(gcp_warehouse, ROWS)
     found = gcp_warehouse._open().get_table(gcp_warehouse._reference(staged.name))
     assert 0.9 < (found.expires - found.created) / bigquery_stage.KEPT < 1.1
+
+
+def test_rows_that_were_left_without_an_end_are_swept(
+    gcp_warehouse: BigQueryWarehouse,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gcp_warehouse.tables()
+    for name in ("_b2b_stage_left", "_b2b_state_x", "stage"):
+        gcp_warehouse._run(f"CREATE TABLE `{name}` AS SELECT 1 AS `id`")
+    kept = stage(gcp_warehouse, ROWS)
+
+    def left() -> list[str]:
+        return sorted(item.table_id for item in gcp_warehouse._open().list_tables(gcp_warehouse._path))
+
+    assert left() == sorted(["_b2b_stage_left", "_b2b_state_x", kept.name, "stage"])
+    monkeypatch.setattr(bigquery_stage, "KEPT", dt.timedelta(seconds=-60))
+    bigquery_stage.sweep(gcp_warehouse._open(), gcp_warehouse._path)
+    assert left() == sorted(["_b2b_state_x", kept.name, "stage"])
 
 
 def test_jobs_carry_the_label(gcp_warehouse: BigQueryWarehouse) -> None:  # noqa: F811
@@ -142,8 +161,8 @@ def test_names_that_bigquery_refuses_are_named_all_at_once() -> None:
 
 def test_identifiers_are_quoted_and_values_are_parameters() -> None:
     schema = TableSchema("select", (Column("group by", "INT64", nullable=False), Column("größe", "JSON")))
-    statements = bigquery_commit.changes(Staged("_b2b_stage_x", schema, 1), schema, "merge", ["group by"])
-    delete, insert = statements
+    step = bigquery_commit.step(Change(Staged("_b2b_stage_x", schema, 1), "merge", ("group by",)), schema)
+    delete, insert = step.statements
     assert delete == (
         "DELETE FROM `select` AS `t` WHERE EXISTS(SELECT 1 FROM `_b2b_stage_x` AS `s` "
         "WHERE `t`.`group by` = `s`.`group by`)"
@@ -152,7 +171,7 @@ def test_identifiers_are_quoted_and_values_are_parameters() -> None:
         "INSERT INTO `select` (`group by`, `größe`) SELECT `group by` AS `group by`, PARSE_JSON(`größe`) AS `größe` "
         "FROM `_b2b_stage_x` QUALIFY ROW_NUMBER() OVER (PARTITION BY `group by` ORDER BY `_b2b_row` DESC) = 1"
     )
-    script = bigquery_commit.script(statements, "select", bigquery_commit.state_table("k"))
+    script = bigquery_commit.script([step], "select", bigquery_commit.state_table("k"))
     assert script.index("BEGIN TRANSACTION") < script.index("DELETE") < script.index("COMMIT TRANSACTION")
     assert "`watermark` = @watermark" in script
 

@@ -140,7 +140,7 @@ def test_a_job_posts_its_task_with_a_token(gcp_scheduler: CloudScheduler, schedu
         "workspace": "gcp://acme/europe-west1",
     }
     assert job.http_target.oidc_token.service_account_email == gcp_scheduler.service_account
-    assert job.http_target.oidc_token.audience == gcp_scheduler.target_url
+    assert job.http_target.oidc_token.audience == "https://b2brecs.example"
     assert (job.schedule, job.time_zone) == ("0 3 * * *", "Europe/Berlin")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from b2brecs.backends.local.duckdb import DuckDBWarehouse
-from b2brecs.backends.protocols import LoadState
+from b2brecs.backends.protocols import Change, LoadState
 from b2brecs.errors import LoadError, WarehouseError
 from b2brecs.types import Column, TableSchema
 from tests.conformance.rows import ORDERS, everything, load, pairs, stage, table
@@ -26,13 +26,16 @@ NEW: dict[str, list[tuple[Any, ...]]] = {
     "append": [(1, "a"), (2, "B"), (2, "b"), (3, "c")],
     "merge": [(1, "a"), (2, "B"), (3, "c")],
     "replace": [(1, "a"), (2, "B"), (3, "c")],
+    "refresh": [(1, "a"), (2, "B"), (3, "c")],
 }
 # Kills itself while staging, before the n-th statement of the commit, before its end, or after it.
 DYING = """
 import os, signal, sys
 from b2brecs.backends.local.duckdb import DuckDBWarehouse
+from b2brecs.backends.local.duckdb_commit import Tables
 from b2brecs.backends.local.duckdb_file import DuckDBFile
-from b2brecs.backends.protocols import LoadState
+from b2brecs.backends.protocols import Change, LoadState
+from b2brecs.types import TableSchema
 from tests.conformance.rows import ORDERS, batches, stage
 
 path, mode, point = sys.argv[1:]
@@ -45,7 +48,7 @@ def source():
     yield from batches(ORDERS, rows)
     die()
 
-counter, run, count = 0, DuckDBFile.run, DuckDBWarehouse._count
+counter, run, count = 0, DuckDBFile.run, Tables.count
 
 def counted(self, *arguments):
     global counter
@@ -61,10 +64,13 @@ def last(self, *arguments):
 
 warehouse = DuckDBWarehouse(path)
 staged = warehouse.stage(ORDERS, "r2", source()) if point == "staging" else stage(warehouse, rows, run="r2")
+low = "2" if mode == "refresh" else None
+second = stage(warehouse, rows, TableSchema("log", ORDERS.columns), "r2")
+changes = [Change(staged, mode, ("id",), low=low), Change(second, "append")]
 DuckDBFile.run = counted
 if point == "before the end":
-    DuckDBWarehouse._count = last
-warehouse.commit(staged, mode=mode, keys=["id"], state=LoadState("k", "2", "r2"), expect="r1")
+    Tables.count = last
+warehouse.commit(changes, state=LoadState("k", "2", "r2"), expect="r1")
 die()
 """
 
@@ -89,18 +95,22 @@ def kill_and_check(path: Path, mode: Any, point: str) -> str:
     warehouse = DuckDBWarehouse(path)
     state = warehouse.state("k")
     assert state is not None
-    expected = ("r2", NEW[mode]) if point == "after" else ("r1", OLD)
-    assert (state.run, sorted(pairs(warehouse))) == expected
+    expected = ("r2", NEW[mode], ["log", "orders"]) if point == "after" else ("r1", OLD, ["orders"])
+    assert (state.run, sorted(pairs(warehouse)), warehouse.tables()) == expected
 
     rows = [{"id": 2, "note": "B"}, {"id": 3, "note": "c"}]
-    load(warehouse, rows, mode=mode, keys=["id"], run="r2", state=LoadState("k", "2", "r2"), expect="r1")
+    low = "2" if mode == "refresh" else None
+    second = stage(warehouse, rows, TableSchema("log", ORDERS.columns), "r2")
+    changes = [Change(stage(warehouse, rows, run="r2"), mode, ("id",), low=low), Change(second, "append")]
+    warehouse.commit(changes, state=LoadState("k", "2", "r2"), expect="r1")
     assert sorted(pairs(warehouse)) == NEW[mode]
+    assert pairs(warehouse, "log") == [(2, "B"), (3, "c")]
     assert warehouse.state("k") == LoadState("k", "2", "r2")
     warehouse.close()
     return died.stdout
 
 
-@pytest.mark.parametrize("mode", ["swap", "append", "merge", "replace"])
+@pytest.mark.parametrize("mode", ["swap", "append", "merge", "replace", "refresh"])
 @pytest.mark.parametrize("point", ["staging", "before the end", "after"])
 def test_a_killed_load_leaves_old_or_new_and_runs_again(tmp_path: Path, mode: Any, point: str) -> None:
     kill_and_check(tmp_path / "w.duckdb", mode, point)
@@ -190,7 +200,7 @@ def test_a_query_may_feed_a_stage(tmp_path: Path) -> None:
     warehouse = DuckDBWarehouse(tmp_path / "w.duckdb")
     load(warehouse, [{"id": number, "note": "x"} for number in range(150_000)])
     staged = warehouse.stage(TableSchema("copy", ORDERS.columns), "r2", warehouse.query(everything("orders")))
-    assert warehouse.commit(staged, mode="swap") == 150_000
+    assert warehouse.commit(Change(staged, "swap")) == 150_000
     warehouse.close()
 
 
@@ -226,7 +236,7 @@ def test_two_objects_of_one_process_share_the_file(tmp_path: Path) -> None:
     def commit(warehouse: DuckDBWarehouse, name: str) -> None:
         start.wait()
         try:
-            warehouse.commit(others[warehouse], mode="append", state=LoadState("k", None, name), expect="r0")
+            warehouse.commit(Change(others[warehouse], "append"), state=LoadState("k", None, name), expect="r0")
             outcomes.append(name)
         except LoadError:
             outcomes.append("")
@@ -290,7 +300,9 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
 import json, sys
 from pathlib import Path
 import pyarrow as pa
+import pyarrow.compute as pc
 from b2brecs.backends.local.duckdb import DuckDBWarehouse
+from b2brecs.backends.protocols import Change
 from b2brecs.types import Column, TableSchema
 from tests.conformance.rows import everything
 
@@ -298,13 +310,16 @@ warehouse = DuckDBWarehouse(sys.argv[1], memory="150MB")
 schema = TableSchema("t", (Column("id", "INT64"), Column("text", "STRING")))
 def source(total, size=20_000):
     for start in range(0, total, size):
-        ids = range(start, start + size)
-        yield pa.record_batch({"id": pa.array(ids, pa.int64()), "text": [f"{i * 7919 % 1000003:040d}" for i in ids]})
+        ids = pa.array(range(start, start + size), pa.int64())
+        yield pa.record_batch({"id": ids, "text": pc.utf8_lpad(pc.multiply(ids, 7919).cast(pa.string()), 40, "0")})
 def peak():  # not ru_maxrss, which begins at what the parent process used
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
 peaks = []
-for total in (400_000, 3_000_000):
-    warehouse.commit(warehouse.stage(schema, "r", source(total)), mode="swap")
+for total in (400_000, 5_000_000):
+    change = Change(warehouse.stage(schema, "r", source(total)), "swap")
+    assert warehouse.differs(change)
+    assert warehouse.commit(change) == total
+    assert not warehouse.differs(Change(warehouse.stage(schema, "r", source(total)), "swap"))
     assert sum(batch.num_rows for batch in warehouse.query(everything("t"))) == total
     peaks.append(peak())
 print(json.dumps(peaks))
@@ -312,5 +327,5 @@ print(json.dumps(peaks))
     done = run(script, str(tmp_path / "w.duckdb"))
     assert done.returncode == 0, done.stderr
     _small, large = json.loads(done.stdout)
-    # Two and a half million more rows are more than 120 MB of text.
+    # More than four and a half million more rows are more than 200 MB of text.
     assert large < 600, large

@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
+from b2brecs.backends.local import process
 from b2brecs.backends.local.process import ProcessRunner, Progress
 from b2brecs.backends.protocols import TaskSpec
-from b2brecs.errors import NotFound
+from b2brecs.errors import Cancelled, NotFound
 
 SPEC = TaskSpec("etl", {}, "local:/nowhere")
 
@@ -95,3 +96,30 @@ def test_lines_are_seen_while_a_task_runs() -> None:
 def test_waiting_for_an_unknown_task_is_not_found() -> None:
     with pytest.raises(NotFound):
         ProcessRunner(lambda _spec, _progress: None).wait("x")
+
+
+def test_a_task_that_stopped_as_asked_is_cancelled() -> None:
+    def work(_spec: TaskSpec, _progress: Progress) -> None:
+        raise Cancelled("o: as it was before")
+
+    runner = ProcessRunner(work)
+    task_id = runner.submit(SPEC)
+    assert runner.wait(task_id) == "cancelled"
+    assert list(runner.logs(task_id))[-1].endswith("s: o: as it was before")
+
+
+def test_a_runner_that_lives_long_forgets_what_ended_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_KEPT", 3)
+    release = threading.Event()
+    runner = ProcessRunner(lambda spec, _progress: release.wait(60) if spec.config else None)
+    waiting = runner.submit(TaskSpec("etl", {"wait": True}, ""))
+    ended = []
+    for _ in range(10):
+        ended.append(runner.submit(SPEC))
+        assert runner.wait(ended[-1]) == "completed"
+    assert list(runner.statuses()) == [waiting, *ended[-4:]]
+    assert runner.statuses()[waiting] == "running"
+    with pytest.raises(NotFound):
+        runner.status(ended[0])
+    release.set()
+    assert runner.wait(waiting) == "completed"
