@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from b2brecs.widgets.filter_panel import FilterPanel
     from b2brecs.widgets.pareto_chart import ParetoChart
     from b2brecs.widgets.schema_builder import SchemaBuilder
     from b2brecs.widgets.tower_designer import Design, TowerDesigner
 
-__all__ = ["Design", "ParetoChart", "SchemaBuilder", "TowerDesigner"]
+__all__ = ["Design", "FilterPanel", "ParetoChart", "SchemaBuilder", "TowerDesigner"]
 
 _HOMES = {
     "Design": "tower_designer",
+    "FilterPanel": "filter_panel",
     "ParetoChart": "pareto_chart",
     "SchemaBuilder": "schema_builder",
     "TowerDesigner": "tower_designer",

@@ -14,17 +14,18 @@ from b2brecs.configs.filters import Side
 from b2brecs.data.curve import ParetoCurve
 from b2brecs.errors import Problem
 from b2brecs.widgets.base import ConfigWidget
+from b2brecs.widgets.coverage import Coverage
 
 
 class ParetoChart(ConfigWidget):
-    """Set a dataset's revenue threshold by dragging or typing it.
+    """Set a dataset's threshold, by revenue, rows or quantity, by dragging or typing it.
 
     Parameters
     ----------
     dataset
         The dataset; ``value`` is the same with the filter set.
     curve
-        Aggregates of its revenue, per buyer or per product. No query runs while the threshold is dragged.
+        What every threshold keeps, or the curve of its revenue alone. No query runs while the threshold is dragged.
     side
         ``"product"`` or ``"buyer"``.
 
@@ -37,9 +38,10 @@ class ParetoChart(ConfigWidget):
     BUNDLE: ClassVar[str] = "pareto_chart"
     value = traitlets.Instance(Dataset, allow_none=False)
 
-    def __init__(self, dataset: Dataset, curve: ParetoCurve, *, side: Side = "product") -> None:
+    def __init__(self, dataset: Dataset, curve: Coverage | ParetoCurve, *, side: Side = "product") -> None:
         (dataset.top_products if side == "product" else dataset.top_buyers)()
         self.curve = curve
+        self.coverage = curve if isinstance(curve, Coverage) else Coverage.of_curve(curve)
         self.side = side
         super().__init__(dataset)
 
@@ -51,7 +53,7 @@ class ParetoChart(ConfigWidget):
 
     def _describe(self, value: Dataset) -> dict[str, Any]:
         del value
-        return {"side": self.side, **asdict(self.curve)}
+        return {"side": self.side, **asdict(self.coverage)}
 
     def _check(self, value: Dataset) -> Sequence[Problem]:
         return value.problems()

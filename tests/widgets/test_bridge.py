@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 import traitlets
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from b2brecs.configs.code import dataset_code
 from b2brecs.configs.dataset import Dataset
 from b2brecs.configs.features import FeatureConfig
 from b2brecs.configs.model import ModelConfig
 from b2brecs.data.curve import ParetoCurve
 from b2brecs.errors import B2BRecsError, ConfigError
-from b2brecs.widgets import Design, ParetoChart, SchemaBuilder, TowerDesigner, base
+from b2brecs.widgets import Design, FilterPanel, ParetoChart, SchemaBuilder, TowerDesigner, base
 from b2brecs.widgets.base import ConfigWidget
+from tests.configs.test_code import datasets
 from tests.widgets import samples
 from tests.widgets.page.shown import WIDGETS
 
@@ -227,3 +231,53 @@ def test_a_history_that_does_not_fit_the_product_id_is_a_problem_with_its_fix() 
     config = FeatureConfig.on(samples.wholesale()).buyer.history(dim=8).product.id("sku", dim=64).build()
     widget = TowerDesigner(config, samples.model())
     assert "Use dim=64 for both." in [problem.fix for problem in widget.problems]
+
+
+@pytest.mark.parametrize("make", [FilterPanel, SchemaBuilder], ids=["filter_panel", "schema_builder"])
+@given(dataset=datasets())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_code_that_is_shown_makes_any_dataset(make: Callable[[Dataset], ConfigWidget], dataset: Dataset) -> None:
+    widget = make(dataset)
+    assert widget.code == dataset_code(dataset)
+    shown = widget._facts["code"]
+    space: dict[str, Any] = {}
+    exec(f"{shown['setup']}\n{shown['chain']}", space)
+    assert space["dataset"] == dataset
+
+
+@given(
+    st.lists(
+        st.sampled_from([
+            {"kind": "dates", "column": "ordered_at", "rolling_days": 90},
+            {"kind": "category", "side": "product", "column": "category", "values": ["a", 'b"', "ü"]},
+            {"kind": "category", "side": "buyer", "column": "category", "values": ["a"]},
+            {"kind": "numbers", "side": "product", "column": "list_price", "above": 0.5, "maximum": 9},
+            {"kind": "numbers", "side": "buyer", "column": "list_price", "below": 7},
+            {"kind": "date_range", "side": "buyer", "column": "ordered_at", "last_days": 9},
+            {"kind": "top_revenue", "side": "product", "percent": 66.5},
+            {"kind": "min_count", "side": "buyer", "count": 3},
+            {"kind": "aggregate", "side": "buyer", "measure": "partners", "minimum": 2, "below": 99},
+            {"kind": "aggregate", "side": "product", "measure": "average_revenue", "above": 1},
+        ]),
+        max_size=8,
+    ),
+    st.booleans(),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_a_page_builds_is_refused_or_is_the_value_and_its_code(
+    filters: list[dict[str, Any]], sequential: bool
+) -> None:
+    panel = FilterPanel(samples.wholesale())
+    for number in range(len(filters)):
+        before = panel.value
+        draft = {**panel.value.to_dict(), "sequential": sequential}
+        panel._draft = {**draft, "filters": [*draft["filters"], filters[number]]}
+        assert panel._facts["accepted"] == (panel.value != before or panel._draft == before.to_dict())
+        space: dict[str, Any] = {}
+        exec(panel.code, space)
+        assert space["dataset"] == panel.value
+    sides: dict[str, str] = {}
+    for each in panel.value.filters:
+        column = getattr(each, "column", None)
+        if column is not None:
+            assert sides.setdefault(column, each.section) == each.section

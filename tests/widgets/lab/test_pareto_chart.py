@@ -26,7 +26,7 @@ def test_the_value_follows_the_page_and_the_page_the_value(notebook: Callable[[S
     expect(lab.widget.get_by_label("Equivalent Python")).to_contain_text(".top_products(82)", timeout=20_000)
     assert lab.python("print(chart.value.filters[-1].percent)") == "82.0"
 
-    field = lab.widget.get_by_label("Revenue share, percent")
+    field = lab.widget.get_by_label("Share of revenue, percent")
     lab.python("chart.value = samples.lines().top_products(55)")
     expect(field).to_have_value("55", timeout=20_000)
 

@@ -80,15 +80,16 @@ class Mounted:
         return {name: getattr(self.widget, name) for name in SYNCED}
 
     def receive(self, text: str) -> dict[str, Any]:
-        """Take what the page sends, answer with what Python makes of it."""
+        """Take what the page sends, answer with what changed in Python by it, as a kernel does."""
         import json
 
         self.sent.append(text)
         sent = json.loads(text)
+        before = self.state()
         with self.widget.hold_trait_notifications():
             for name, value in sent.items():
                 setattr(self.widget, name, value)
-        return {name: value for name, value in self.state().items() if name not in sent}
+        return {name: value for name, value in self.state().items() if name not in sent and value != before[name]}
 
 
 Mount = Callable[..., Mounted]

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from b2brecs.widgets.base import STATIC
 from tests.services.need import need
@@ -19,21 +19,27 @@ pytestmark = pytest.mark.browser
 KINDS = pytest.mark.parametrize("kind", list(WIDGETS))
 
 
-@KINDS
-@pytest.mark.parametrize("theme", list(THEMES))
-def test_no_accessibility_fault_in_any_theme(mount: Mount, kind: str, theme: str, tmp_path: Path) -> None:
+def faults(page: Page) -> list[str]:
+    """Return the accessibility faults that axe finds in the widget."""
     axe = need("axe.min.js", "npm ci in widgets/", [ROOT / "widgets/node_modules/axe-core/axe.min.js"])
-    shown = mount(WIDGETS[kind](), theme=theme)
-    shown.page.set_viewport_size({"width": 1240, "height": 900})
-    expect(shown.root.get_by_role("button", name="Undo")).to_be_visible()
-    folder = Path(os.environ.get("B2BRECS_SCREENSHOTS", tmp_path))
-    shown.page.screenshot(path=folder / f"{kind}-{theme}.png", full_page=True)
-    shown.page.add_script_tag(content=axe.read_text())
-    faults = shown.page.evaluate(
+    page.add_script_tag(content=axe.read_text())
+    found: list[str] = page.evaluate(
         "async () => (await axe.run('.b2b-root')).violations.flatMap((rule) =>"
         " rule.nodes.map((node) => `${rule.id}: ${node.html.slice(0, 160)} ${node.failureSummary}`))"
     )
-    assert faults == []
+    return found
+
+
+@KINDS
+@pytest.mark.parametrize("theme", list(THEMES))
+def test_no_accessibility_fault_in_any_theme(mount: Mount, kind: str, theme: str, tmp_path: Path) -> None:
+    shown = mount(WIDGETS[kind](), theme=theme)
+    shown.page.set_viewport_size({"width": 1240, "height": 900})
+    expect(shown.root.get_by_role("button", name="Undo")).to_be_visible()
+    expect(shown.root.locator("[data-stale]")).to_have_count(0)
+    folder = Path(os.environ.get("B2BRECS_SCREENSHOTS", tmp_path))
+    shown.page.screenshot(path=folder / f"{kind}-{theme}.png", full_page=True)
+    assert faults(shown.page) == []
 
 
 @KINDS

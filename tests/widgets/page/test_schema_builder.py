@@ -154,3 +154,92 @@ def test_a_wide_table_shows_the_columns_in_use(mount: Mount) -> None:
     card.get_by_role("button", name="Show 60 more columns").click()
     expect(card.get_by_role("listitem")).to_have_count(61)
     assert shown.widget._view["open"] == {"wide": True}
+
+
+def test_a_table_joins_itself_under_an_alias(mount: Mount) -> None:
+    shown = mount(builder())
+    shown.root.get_by_role("button", name="Join products once more").click()
+    alias = shown.root.get_by_label("Alias of products")
+    expect(alias).to_be_focused()
+    alias.fill("substitutes")
+    alias.press("Enter")
+    source = column(shown, "products.sku")
+    shown.page.mouse.move(*middle(source))
+    shown.page.mouse.down()
+    shown.page.mouse.move(*middle(column(shown, "substitutes.sku")), steps=8)
+    shown.page.mouse.up()
+    expect(shown.root.get_by_label("Equivalent Python")).to_contain_text('as_="substitutes"')
+    expected = samples.wholesale().join(samples.PRODUCTS, on="sku", left="products", as_="substitutes")
+    assert shown.widget.value == expected
+    shown.root.get_by_role("button", name="Undo").click()
+    expect(alias).to_have_value("substitutes")
+    shown.root.get_by_role("button", name="Forget substitutes").click()
+    expect(alias).to_have_count(0)
+    assert shown.widget.value == samples.wholesale()
+
+
+def test_an_alias_that_is_taken_is_not_given(mount: Mount) -> None:
+    shown = mount(builder())
+    shown.root.get_by_role("button", name="Join products once more").click()
+    alias = shown.root.get_by_label("Alias of products")
+    alias.fill("customers")
+    alias.press("Enter")
+    expect(shown.root.get_by_role("status")).to_contain_text("customers cannot be used.")
+    expect(shown.root.get_by_role("region", name="Table products_2")).to_be_visible()
+
+
+def test_a_join_on_several_columns_is_made_and_undone_with_controls(mount: Mount) -> None:
+    shown = mount(builder())
+    joins = shown.root.get_by_label("Joins", exact=True)
+    joins.get_by_label("Column of order_lines for one more pair").select_option("order_id")
+    joins.get_by_label("Column of products for one more pair").select_option("title")
+    joins.get_by_role("button", name="And join products on order_id = title").click()
+    expect(shown.root.locator(".lines path.head")).to_have_count(2)
+    assert shown.widget.value == samples.lines().join(samples.PRODUCTS, on=["sku", ("order_id", "title")])
+    joins.get_by_role("button", name="Do not join products on sku = sku").click()
+    expect(shown.root.locator(".lines path.head")).to_have_count(1)
+    assert shown.widget.value == samples.lines().join(samples.PRODUCTS, on=("order_id", "title"))
+
+
+def test_computed_columns_are_shown_and_removed(mount: Mount) -> None:
+    from b2brecs.widgets import SchemaBuilder
+
+    dataset = samples.lines().compute("line_value", "quantity * 2").compute("twice", "revenue * 2")
+    shown = mount(SchemaBuilder(dataset.roles(revenue="line_value")))
+    part = shown.root.get_by_label("Computed columns")
+    expect(part.get_by_role("listitem")).to_have_count(2)
+    expect(part).to_contain_text("quantity * 2")
+    part.get_by_role("button", name="Remove computed column line_value").click()
+    expect(part.get_by_role("listitem")).to_have_count(1)
+    assert [item.name for item in shown.widget.value.computed] == ["twice"]
+    assert shown.widget.value.role.revenue is None
+    shown.root.get_by_role("button", name="Undo").click()
+    expect(part.get_by_role("listitem")).to_have_count(2)
+
+
+def test_cards_move_by_pointer_and_keys_and_the_dataset_does_not_know(mount: Mount) -> None:
+    shown = mount(builder())
+    card = shown.root.get_by_role("region", name="Table products")
+    before = card.bounding_box()
+    grip = card.get_by_role("button", name="Move table products", exact=True)
+    x, y = middle(grip)
+    shown.page.mouse.move(x, y)
+    shown.page.mouse.down()
+    shown.page.mouse.move(x + 30, y + 90, steps=4)
+    shown.page.mouse.up()
+    after = card.bounding_box()
+    assert before
+    assert after
+    assert (round(after["x"] - before["x"]), round(after["y"] - before["y"])) == (30, 90)
+    grip.press("ArrowDown")
+    assert shown.widget._view["places"] == {"products": [30, 114]}
+    assert shown.widget.value == samples.wholesale()
+    # The line follows to the column.
+    shown.page.wait_for_function("""() => {
+      const middle = (element) => { const box = element.getBoundingClientRect(); return box.top + box.height / 2; };
+      const place = [...document.querySelectorAll("[data-drop]")].find((row) => row.dataset.drop === '["products","sku"]');
+      const head = document.querySelector(".lines path.head");
+      return head && place && Math.abs(middle(head) - middle(place)) < 3;
+    }""")
+    shown.root.get_by_role("button", name="Put the tables back").click()
+    assert shown.widget._view["places"] == {}

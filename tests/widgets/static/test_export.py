@@ -50,8 +50,9 @@ def test_the_cards_are_there_without_scripts(bundles: Path, tmp_path: Path, brow
     page.route("**/*", serve)
     page.goto("http://export.test/", wait_until="domcontentloaded")
     cards = page.locator(".b2b-card")
-    expect(cards).to_have_count(4)
-    for index in range(4):
+    expect(cards).to_have_count(6)
+    for index in range(6):
         expect(cards.nth(index)).to_be_visible()
     expect(cards.first).to_contain_text("left join products")
+    expect(page.get_by_text("What the filters of wholesale keep")).to_be_visible()
     page.context.close()

@@ -63,6 +63,10 @@ export function renderer<Draft, Facts extends BaseFacts>(widget: Widget<Draft, F
       morph(body, widget.draw(session));
       drag?.refresh();
       widget.drawn?.(root, session);
+      if (session.focusNext === null) return;
+      const next = root.querySelector<HTMLElement>(session.focusNext);
+      session.focusNext = null;
+      next?.focus();
     }
 
     function run(event: Event, phase: Action["phase"]): void {

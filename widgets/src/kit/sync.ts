@@ -36,6 +36,11 @@ interface View {
 export class Session<Draft, Facts extends BaseFacts> {
   private history: History<Draft>;
   private writing = false;
+  private readonly timers = new Map<string, ReturnType<typeof setTimeout>>();
+  /** Selector of what gets the focus when the page is drawn next. */
+  focusNext: string | null = null;
+  /** Tells the ids of one widget on a page from those of another. */
+  readonly id = `b2b-${Math.random().toString(36).slice(2, 10)}`;
   private readonly stop: () => void;
 
   constructor(
@@ -114,7 +119,14 @@ export class Session<Draft, Facts extends BaseFacts> {
     this.changed();
   }
 
+  /** Do something once it has been quiet for a while: asked for again under the same name, it waits again. */
+  later(name: string, milliseconds: number, task: () => void): void {
+    clearTimeout(this.timers.get(name));
+    this.timers.set(name, setTimeout(task, milliseconds));
+  }
+
   close(): void {
+    for (const timer of this.timers.values()) clearTimeout(timer);
     this.stop();
   }
 

@@ -2,23 +2,33 @@ import "../kit/theme.css";
 import "./style.css";
 import { type Action, renderer } from "../kit/mount";
 import type { Session } from "../kit/sync";
-import { clearThreshold, type Draft, type Facts, setThreshold, snap } from "./state";
-import { BOX, draw, percentAt } from "./view";
+import { clearThreshold, type Draft, type Facts, type Measure, setThreshold, snap } from "./state";
+import { BOX, draw, measureShown, percentAt } from "./view";
 
 type Chart = Session<Draft, Facts>;
+
+/** Put the threshold somewhere; of percents that keep the same, the page keeps the one that was asked for. */
+function put(session: Chart, percent: number, gesture: string | null = null): void {
+  const measure = measureShown(session);
+  if (measure !== "revenue") session.look({ at: percent });
+  session.commit(setThreshold(session.draft, session.facts, measure, percent), gesture);
+}
 
 function act(session: Chart, action: Action): void {
   const { draft, facts } = session;
   if (action.name === "clear") {
     session.commit(clearThreshold(draft, facts.side));
+  } else if (action.name === "measure" && action.phase === "change") {
+    session.look({ measure: action.value as Measure, at: null });
   } else if (action.name === "slide") {
-    session.commit(setThreshold(draft, facts.side, snap(Number(action.value))), "slide");
+    put(session, snap(Number(action.value)), "slide");
     if (action.phase === "change") session.settle();
   } else if (action.name === "mark") {
-    session.commit(setThreshold(draft, facts.side, Number(action.data.percent)));
+    put(session, Number(action.data.percent));
   } else if (action.name === "type" && action.phase === "change" && action.value.trim() !== "") {
     // What is typed goes to Python as it is: a wrong number comes back as a problem.
-    session.commit(setThreshold(draft, facts.side, Number(action.value)));
+    const typed = Number(action.value);
+    put(session, measureShown(session) === "revenue" ? typed : snap(typed));
   }
 }
 
@@ -30,7 +40,7 @@ function listen(root: HTMLElement, session: Chart): () => void {
     if (!held || !chart) return;
     const box = chart.getBoundingClientRect();
     const percent = snap(percentAt(((event.clientY - box.top) / box.height) * BOX.height));
-    session.commit(setThreshold(session.draft, session.facts.side, percent), "drag");
+    put(session, percent, "drag");
   };
   const down = (event: PointerEvent) => {
     if (event.button !== 0 || !(event.target instanceof Element) || !event.target.closest("[data-chart]")) return;

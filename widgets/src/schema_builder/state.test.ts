@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  addPair,
   connect,
   type Draft,
   type Facts,
+  freeAlias,
   isSelected,
+  type Join,
   layers,
+  nextPair,
+  removeComputed,
   removePair,
   removeTable,
   roleOf,
@@ -13,6 +18,7 @@ import {
   setRole,
   targets,
   toggle,
+  withAgain,
 } from "./state";
 
 const column = (name: string) => ({ name, type: "STRING", nullable: true });
@@ -111,4 +117,35 @@ test("a role moves from one column to another, and a column has one role", () =>
 
 test("tables stand in layers by their distance from the first", () => {
   assert.deepEqual(layers(chain), [["lines"], ["items"], ["brands"]]);
+});
+
+test("a table that is joined can be joined once more, under an alias that is free", () => {
+  const more = withAgain(joined, facts, [{ name: "items", alias: "items_2" }]);
+  const twice = connect(joined, more, ["items", "sku"], ["items_2", "sku"]);
+  assert.deepEqual(twice.joins[1], { left: "items", right: "items_2", on: [["sku", "sku"]], how: "left" });
+  assert.equal(twice.tables[2]?.name, "items");
+  assert.equal(freeAlias(twice, more, "items"), "items_3");
+  assert.equal(withAgain(twice, facts, [{ name: "items", alias: "items_2" }]), facts);
+});
+
+test("one more pair starts at a column that is not joined on yet, and is taken once", () => {
+  const { left, pair } = nextPair(joined, joined.joins[0] as Join);
+  assert.deepEqual(
+    [left, pair],
+    [
+      ["sku", "buyer"],
+      ["buyer", "sku"],
+    ],
+  );
+  const two = addPair(joined, "items", ["buyer", "brand"]);
+  assert.deepEqual(two.joins[0]?.on[1], ["buyer", "brand"]);
+  assert.equal(addPair(two, "items", ["buyer", "brand"]), two);
+  assert.equal(addPair(two, "nothing", ["a", "b"]), two);
+});
+
+test("a computed column goes with its role", () => {
+  const item = { name: "value", expression: "1", type: "FLOAT64" };
+  const rich: Draft = { ...draft, computed: [item], role: { ...draft.role, revenue: "value" } };
+  const poor = removeComputed(rich, "value");
+  assert.deepEqual([poor.computed, poor.role.revenue, poor.role.user], [[], null, "buyer"]);
 });

@@ -26,6 +26,18 @@ export interface Join {
   readonly how: How;
 }
 
+export interface Computed {
+  readonly name: string;
+  readonly expression: string;
+  readonly type: string;
+}
+
+/** A table that is wanted once more, under an alias of its own; it lives in the view until it is joined. */
+export interface Again {
+  readonly name: string;
+  readonly alias: string;
+}
+
 type Pair = readonly [alias: string, column: string];
 
 /** A Dataset's JSON. */
@@ -35,6 +47,7 @@ export interface Draft {
   readonly joins: readonly Join[];
   readonly selected: readonly Pair[];
   readonly renamed: readonly (readonly [string, string, string])[];
+  readonly computed?: readonly Computed[];
   readonly role: Readonly<Record<Role, string | null>>;
   readonly [field: string]: unknown;
 }
@@ -61,6 +74,23 @@ export function readKey(key: string): Pair {
 
 export function isJoined(draft: Draft, alias: string): boolean {
   return draft.tables.some((table) => table.alias === alias);
+}
+
+/** Add the tables that are wanted once more to those that can be joined. */
+export function withAgain(draft: Draft, facts: Facts, again: readonly Again[]): Facts {
+  const more = again.flatMap(({ name, alias }) => {
+    const known = draft.tables.find((table) => table.name === name);
+    return known && !isJoined(draft, alias) ? [{ name, alias, columns: known.columns, rows: null }] : [];
+  });
+  return more.length === 0 ? facts : { ...facts, available: [...facts.available, ...more] };
+}
+
+/** Return an alias for a table that nothing has yet. */
+export function freeAlias(draft: Draft, facts: Facts, name: string): string {
+  const taken = new Set(shownTables(draft, facts).map((table) => table.alias));
+  let number = 2;
+  while (taken.has(`${name}_${number}`)) number += 1;
+  return `${name}_${number}`;
 }
 
 /** Return every table that is shown: the dataset's, then those that can be joined. */
@@ -100,6 +130,33 @@ export function connect(draft: Draft, facts: Facts, source: Pair, target: Pair):
   const join: Join = { left: left[0], right: alias, on: [[left[1], right[1]]], how: "left" };
   const selected = draft.selected.length === 0 ? [] : [...draft.selected, ...columns.map((c): Pair => [alias, c.name])];
   return { ...draft, tables: [...draft.tables, { name, alias, columns }], joins: [...draft.joins, join], selected };
+}
+
+/** Join on one more pair of columns. */
+export function addPair(draft: Draft, right: string, pair: readonly [string, string]): Draft {
+  const join = draft.joins.find((other) => other.right === right);
+  if (!join || join.on.some((other) => same(other, pair))) return draft;
+  return changeJoin(draft, right, { on: [...join.on, pair] });
+}
+
+/** Return the columns of both tables, and the pair that is likeliest to come next: of one name, not joined on yet. */
+export function nextPair(
+  draft: Draft,
+  join: Join,
+): { left: string[]; right: string[]; pair: readonly [string, string] } {
+  const names = (alias: string) =>
+    draft.tables.find((table) => table.alias === alias)?.columns.map((c) => c.name) ?? [];
+  const [left, right] = [names(join.left), names(join.right)];
+  const free = left.filter((name) => !join.on.some(([a]) => a === name));
+  const both = free.find((name) => right.includes(name)) ?? free[0] ?? left[0] ?? "";
+  return { left, right, pair: [both, right.includes(both) ? both : (right[0] ?? "")] };
+}
+
+/** Remove a computed column, and the role that it has. */
+export function removeComputed(draft: Draft, name: string): Draft {
+  const role = { ...draft.role };
+  for (const each of ROLES) if (role[each] === name) role[each] = null;
+  return { ...draft, computed: (draft.computed ?? []).filter((item) => item.name !== name), role };
 }
 
 function changeJoin(draft: Draft, right: string, part: Partial<Join>): Draft {
