@@ -149,7 +149,8 @@ def _count(
 ) -> None:
     if not totals:
         return
-    counted = iter(connection.execute(sql(select(totals, query))).fetchall()[0])
+    # Of no rows at all, DuckDB's counts are NULL.
+    counted = (value or 0 for value in connection.execute(sql(select(totals, query))).fetchall()[0])
     for evidence, traits in asked:
         total = next(counted)
         evidence.add(total, {trait: next(counted) for trait in traits})

@@ -37,7 +37,7 @@ class LocalStore(Store):
         while waiting:
             current = waiting.pop()
             found = self.call(self._identity, current)
-            if found in seen:
+            if found is None or found in seen:
                 continue
             seen.add(found)
             for item in self.children(current):
@@ -77,12 +77,17 @@ class LocalStore(Store):
             return SourceError(self.label, f"{where} may not be read.", "Give this user the right to read it.")
         return SourceError(self.label, f"{name or 'the folder'} cannot be read: {error.strerror or error}.")
 
-    def _identity(self, folder: str) -> tuple[int, int]:
+    def _identity(self, folder: str) -> tuple[int, int] | None:
+        if folder and not (self.root / folder).is_dir():
+            return None
         found = (self.root / folder).stat()
         return found.st_dev, found.st_ino
 
     def _children(self, folder: str) -> list[SourceFile | str]:
         found: list[SourceFile | str] = []
+        # As in the stores of clouds, a folder below the root is there if something is in it.
+        if folder and not (self.root / folder).is_dir():
+            return found
         with os.scandir(self.root / folder) as entries:
             for entry in sorted(entries, key=lambda item: item.name):
                 name = f"{folder}{entry.name}"
