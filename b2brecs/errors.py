@@ -189,6 +189,20 @@ class SecretNotFound(B2BRecsError, LookupError):
         return f"no secret behind {self.args[0]}. {self.args[1]}"
 
 
+class DuplicateConnection(UserWarning):
+    """A connection that is saved leads to where others, saved before, lead too."""
+
+    def __init__(self, name: str, others: Sequence[str]) -> None:
+        self.name, self.others = name, tuple(others)
+        super().__init__(name, self.others)
+
+    def __str__(self) -> str:
+        named = ", ".join(map(repr, self.others))
+        return (
+            f"connection {self.name!r} leads to the same place as {named}. Use that one: connection={self.others[0]!r}"
+        )
+
+
 class SourceError(B2BRecsError):
     """A source of customer data refused, or could not be reached; ``transient`` if it may pass by itself."""
 

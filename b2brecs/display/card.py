@@ -80,7 +80,8 @@ class Table:
             table.add_column(column, justify="right" if numeric else "left")
         for index, row in enumerate(self.rows):
             table.add_row(*map(_cell, row), style="bold" if index in self.strong else None)
-        console = Console(width=120, record=False, force_terminal=False)
+        # In a notebook the console would show what it prints, besides.
+        console = Console(width=120, force_terminal=False, force_jupyter=False, color_system=None)
         with console.capture() as capture:
             console.print(table, markup=False)
             if self.note:

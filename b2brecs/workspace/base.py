@@ -96,6 +96,12 @@ class Workspace(EtlVerbs, DataVerbs, ModelVerbs):
 
         return schema_builder(self, noun) if isinstance(noun, Dataset) else tower_designer(noun, *others)
 
+    def filters(self, dataset: Dataset) -> Any:
+        """Open the filter panel of a dataset: what each step keeps, and every filter to add, change or remove."""
+        from b2brecs.workspace.widgets import filter_panel
+
+        return filter_panel(self, dataset)
+
     def pareto(self, dataset: Dataset, side: Side = "product") -> Any:
         """Open the Pareto chart of a dataset's products (or buyers) by revenue."""
         from b2brecs.workspace.widgets import pareto_chart

@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
+import warnings
 from dataclasses import dataclass
 from typing import TypeVar, overload
 
 from b2brecs.backends.protocols import Document, Home
 from b2brecs.configs.base import Config
+from b2brecs.configs.connection import Connection
+from b2brecs.configs.etl import EtlJob
 from b2brecs.configs.nouns import from_document, to_document
 from b2brecs.display import Table
-from b2brecs.errors import NotFound
+from b2brecs.errors import DuplicateConnection, NotFound
+from b2brecs.workspace.links import duplicates, refuse_circle
 
 C = TypeVar("C", bound=Config)
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What ``save`` did: the version that now stands, and whether it is new."""
+    """What ``save`` did: the version that now stands, and whether it is new.
+
+    ``duplicates`` are the other saved connections that lead to the same place.
+    """
 
     kind: str
     name: str
     version: int
     new: bool
+    duplicates: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"{self.kind} {self.name!r}: version {self.version} {'saved' if self.new else 'stands unchanged'}"
+        text = f"{self.kind} {self.name!r}: version {self.version} {'saved' if self.new else 'stands unchanged'}"
+        if not self.duplicates:
+            return text
+        others = ", ".join(map(repr, self.duplicates))
+        return f"{text}. It leads to the same place as {others}; better use {self.duplicates[0]!r}."
 
 
 class ConfigVerbs:
@@ -47,21 +59,40 @@ class ConfigVerbs:
         Raises
         ------
         ConfigError
-            The configuration is not finished.
+            The configuration is not finished, or is a job that would follow itself.
         VersionConflict
             Another version stands in the registry. It names the fields that differ.
+
+        Warns
+        -----
+        DuplicateConnection
+            Another saved connection leads to the same place.
         """
         config.build()
+        same: tuple[str, ...] = ()
+        if isinstance(config, EtlJob):
+            refuse_circle(self.home.registry, config)
+        elif isinstance(config, Connection):
+            same = duplicates(self.home.registry, config)
         key = (config.KIND, config.name)
         document = Document(
             config.KIND, config.name, 0, to_document(config), config.content_hash, getpass.getuser(),
             dt.datetime.now(dt.UTC), config.references(),
         )  # fmt: skip
         seen = expect if expect is not None else self._seen.get(key)
+        standing = self._version(*key)
         stored = self.home.registry.put(document, expect=seen)
-        new = stored.version != seen and stored.data == document.data and stored.version != self._seen.get(key)
+        new = stored.version != standing
         self._seen[key] = stored.version
-        return Saved(stored.kind, stored.name, stored.version, new)
+        if same:
+            warnings.warn(DuplicateConnection(config.name, same), stacklevel=2)
+        return Saved(stored.kind, stored.name, stored.version, new, same)
+
+    def _version(self, kind: str, name: str) -> int | None:
+        try:
+            return self.home.registry.get(kind, name).version
+        except NotFound:
+            return None
 
     @overload
     def load(self, kind: type[C], name: str, *, version: int | None = None) -> C: ...
@@ -107,7 +138,7 @@ class ConfigVerbs:
         )  # fmt: skip
 
     def delete(self, kind: type[Config] | str, name: str) -> None:
-        """Delete a configuration with all its versions.
+        """Delete a configuration with all its versions; a job's timetable goes with it.
 
         Raises
         ------
@@ -115,8 +146,11 @@ class ConfigVerbs:
             Another configuration refers to it.
         """
         text = kind if isinstance(kind, str) else kind.KIND
+        planned = text == EtlJob.KIND and self.home.registry.get(text, name).data.get("timetable") is not None
         self.home.registry.delete(text, name)
         self._seen.pop((text, name), None)
+        if planned:
+            self.home.scheduler.delete(name)
 
     def saved(self, kind: type[C], name: str) -> C:
         """Load by name, and say how to save it when it is not there."""

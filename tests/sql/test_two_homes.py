@@ -18,7 +18,7 @@ from b2brecs.sql.arrow import arrow_schema
 from b2brecs.sql.dataset import rows
 
 pytest.importorskip("google.cloud.bigquery")
-from tests.conformance.gcp import gcp_warehouse  # noqa: E402, F401
+from tests.conformance.gcp import gcp_warehouse  # noqa: F401
 
 LINES = TableSchema(
     "lines",

@@ -85,7 +85,7 @@ def test_verbs_on_nouns_ask_the_workspace_opened_last(tmp_path):
     with b2b.connect(f"local:{tmp_path / 'one'}"), b2b.connect(f"local:{tmp_path / 'two'}") as two:
         connection.save()
         assert [row[1] for row in two.list().rows] == ["f"]
-        assert connection.test() == "1 tables in 1 files"
+        assert "1 files" in connection.test()
     with pytest.raises(B2BRecsError, match="no workspace is open"):
         connection.test()
 
