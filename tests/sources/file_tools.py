@@ -8,7 +8,7 @@ from b2brecs import Connection
 from b2brecs.sources import Part, Reject, Source, open_source
 
 
-def opened(path: object, **settings: Any) -> Source[Any]:
+def opened(path: object, **settings: Any) -> Any:
     """Open a folder as a source."""
     return open_source(Connection.files("f", path=str(path), **settings), lambda _secret: "")
 
@@ -20,7 +20,8 @@ def types(source: Source[Any], table: str) -> dict[str, str]:
 
 def read(source: Source[Any], table: str, part: Part | None = None, **more: Any) -> list[dict[str, Any]]:
     """Read a table by its own schema."""
-    return source.read(source.schema(table), part or Part(), **more).read_all().to_pylist()
+    found: list[dict[str, Any]] = source.read(source.schema(table), part or Part(), **more).read_all().to_pylist()
+    return found
 
 
 def tried(source: Source[Any], table: str, part: Part | None = None) -> tuple[list[dict[str, Any]], list[Reject]]:

@@ -67,7 +67,7 @@ def s3(server: S3, prefix: str = "") -> Iterator[Place]:
 @contextmanager
 def gcs(server: GCS, prefix: str = "") -> Iterator[Place]:
     """A bucket of a Google Cloud Storage server."""
-    from google.cloud import storage
+    from google.cloud import storage  # type: ignore[attr-defined]
 
     client = storage.Client.create_anonymous_client()
     bucket = client.create_bucket(f"b-{uuid.uuid4().hex[:12]}", project=server.project)
@@ -92,10 +92,14 @@ def azure(server: Azure, prefix: str = "") -> Iterator[Place]:
             "container": name, "prefix": prefix, "account": server.account, "endpoint": server.endpoint,
             "account_key": Secret("env:AZURE_KEY"),
         }  # fmt: skip
+
+        def put(name: str, data: bytes) -> None:
+            client.upload_blob(prefix + name, data, overwrite=True)
+
         yield Place(
             "azure_blob",
             settings,
-            lambda name, data: client.upload_blob(prefix + name, data, overwrite=True),
+            put,
             lambda name: client.delete_blob(prefix + name),
             {"AZURE_KEY": server.key},
         )

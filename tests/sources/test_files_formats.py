@@ -36,9 +36,23 @@ def zstd(data):
     ],
 )
 def test_encodings(tmp_path, encoding, written):
-    mark = written[:3] if written.startswith(codecs.BOM_UTF8) else written[:2] if written[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else b""
-    kind = "utf-8" if mark == codecs.BOM_UTF8 else "utf-16-be" if mark == codecs.BOM_UTF16_BE else "utf-16-le" if mark else encoding
-    text = written[len(mark):].decode(kind)
+    mark = (
+        written[:3]
+        if written.startswith(codecs.BOM_UTF8)
+        else written[:2]
+        if written[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        else b""
+    )
+    kind = (
+        "utf-8"
+        if mark == codecs.BOM_UTF8
+        else "utf-16-be"
+        if mark == codecs.BOM_UTF16_BE
+        else "utf-16-le"
+        if mark
+        else encoding
+    )
+    text = written[len(mark) :].decode(kind)
     data = mark + f"id,{text}\n1,{text}\n2,x\n".encode(kind)
     (tmp_path / "plain.csv").write_bytes(data)
     (tmp_path / "gz.csv.gz").write_bytes(gzip.compress(data))
@@ -115,7 +129,8 @@ def test_headers_that_are_missing_double_or_strange(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ['"; DROP TABLE x; --', "x" * 400, "👍", "select", "a\nb", "a'b", "$.a", "f0", "c0", "b2b_path", "a\\b", "wrong"]
+    "name",
+    ['"; DROP TABLE x; --', "x" * 400, "👍", "select", "a\nb", "a'b", "$.a", "f0", "c0", "b2b_path", "a\\b", "wrong"],
 )
 def test_hostile_column_names(tmp_path, name):
     quoted = '"' + name.replace('"', '""') + '"'
@@ -166,6 +181,10 @@ def test_files_of_one_table_differ_in_columns(tmp_path):
 JSON_ROWS = [{"id": 1, "s": "größe", "o": {"k": [1, 2]}}, {"id": 2, "s": None, "new": True}]
 
 
+def packed(data: bytes, pack: str) -> bytes:
+    return gzip.compress(data) if pack == ".gz" else zstd(data) if pack == ".zst" else data
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -182,7 +201,7 @@ JSON_ROWS = [{"id": 1, "s": "größe", "o": {"k": [1, 2]}}, {"id": 2, "s": None,
 @pytest.mark.parametrize("pack", ["", ".gz", ".zst"])
 def test_shapes_of_json(tmp_path, name, text, pack):
     data = text.encode()
-    (tmp_path / f"{name}{pack}").write_bytes({"": bytes, ".gz": gzip.compress, ".zst": zstd}[pack](data))
+    (tmp_path / f"{name}{pack}").write_bytes(packed(data, pack))
     source = opened(tmp_path)
     assert types(source, "a") == {"id": "INT64", "s": "STRING", "o": "JSON", "new": "BOOL"}
     assert read(source, "a") == [
@@ -272,7 +291,8 @@ def test_parquet_read_as_other_types_loses_nothing(tmp_path):
     )  # fmt: skip
 
     def fitting(name, kind):
-        source, rejects = opened(tmp_path), []
+        source = opened(tmp_path)
+        rejects: list = []
         found = source.read(TableSchema("p", (Column(name, kind),)), on_reject=rejects.append).read_all()
         return [row[name] for row in found.to_pylist()], [json.loads(item.row)[name] for item in rejects]
 

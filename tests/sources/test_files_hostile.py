@@ -5,7 +5,6 @@ import os
 import random
 import threading
 import tracemalloc
-import zlib
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,16 +36,16 @@ def test_invalid_utf8_names_file_line_and_remedy(tmp_path):
     assert read(opened(tmp_path, encoding="latin-1"), "a")[1] == {"a": 2, "b": "ä"}
 
 
-@pytest.mark.parametrize(("format", "line"), [("csv", b'"%s",1\n'), ("csv", b"%s,1\n"), ("jsonl", b'{"a": "%s"}\n')])
-def test_a_line_that_never_ends(tmp_path, format, line):
-    small = b"a,b\nx,1\n" if format == "csv" else b'{"a": "x"}\n'
+@pytest.mark.parametrize(("ending", "line"), [("csv", b'"%s",1\n'), ("csv", b"%s,1\n"), ("jsonl", b'{"a": "%s"}\n')])
+def test_a_line_that_never_ends(tmp_path, ending, line):
+    small = b"a,b\nx,1\n" if ending == "csv" else b'{"a": "x"}\n'
     long = line % (b"x" * 20_000_000)
-    (tmp_path / f"a.{format}").write_bytes(small + long + small[4 if format == "csv" else 0 :])
-    (tmp_path / f"z.{format}.gz").write_bytes(gzip.compress((tmp_path / f"a.{format}").read_bytes()))
+    (tmp_path / f"a.{ending}").write_bytes(small + long + small[4 if ending == "csv" else 0 :])
+    (tmp_path / f"z.{ending}.gz").write_bytes(gzip.compress((tmp_path / f"a.{ending}").read_bytes()))
     source = opened(tmp_path)
     for table in "az":
         assert types(source, table)["a"] == "STRING"
-        assert f"{table}.{format}" in refused(source, table)
+        assert f"{table}.{ending}" in refused(source, table)
         assert "longer than 16 MB" in refused(source, table)
         found, rejects = tried(source, table)
         assert [row["a"] for row in found] == ["x", "x"]
@@ -54,32 +53,35 @@ def test_a_line_that_never_ends(tmp_path, format, line):
         assert len(rejects[0].row) <= scan.SHOWN_BYTES
 
 
-@pytest.mark.parametrize("what", ["zeros", "lines", "values"])
-@pytest.mark.parametrize("pack", ["gz", "zst"])
-def test_a_zip_bomb(tmp_path, what, pack):
-    body = {"zeros": b"\0", "lines": b"\n", "values": b"1\n"}[what]
-    block = body * (1024 * 1024 // len(body))
-    with (tmp_path / f"a.csv.{pack}").open("wb") as raw:
-        if pack == "gz":
+def bomb(path, body, megabytes):
+    """Write a compressed file that holds one thing again and again."""
+    block = body * (2**20 // len(body))
+    with path.open("wb") as raw:
+        if path.suffix == ".gz":
             with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=9) as file:
-                file.write(b"a\n")
-                for _ in range(400):
-                    file.write(block)
+                file.writelines([b"a\n", *[block] * megabytes])
         else:
             with pa.CompressedOutputStream(pa.PythonFile(raw), "zstd") as file:
                 file.write(b"a\n")
-                for _ in range(400):
+                for _ in range(megabytes):
                     file.write(block)
-    size = (tmp_path / f"a.csv.{pack}").stat().st_size
-    assert size * 300 < 400 * 2**20
-    said = refused(opened(tmp_path))
-    assert f"a.csv.{pack}: " in said
-    assert "NUL bytes" in said if what == "zeros" else "grows to more than 300 times its size" in said
-    with pytest.raises(SourceError, match="grows to more than|NUL"):
-        opened(tmp_path).read(NUMBER).read_all()
-    if what == "values" and pack == "gz":
-        trusting = opened(tmp_path, max_expansion=5000)
-        assert sum(batch.num_rows for batch in trusting.read(NUMBER)) == 400 * 2**19
+
+
+@pytest.mark.parametrize("pack", ["gz", "zst"])
+def test_a_zip_bomb(tmp_path, monkeypatch, pack):
+    # Really large: nothing of it is kept.
+    bomb(tmp_path / f"a.csv.{pack}", b"\n", 300)
+    assert (tmp_path / f"a.csv.{pack}").stat().st_size < 2**20
+    assert f"a.csv.{pack}: it grows to more than 300 times its size" in refused(opened(tmp_path))
+    with pytest.raises(SourceError, match="grows to more than"):
+        opened(tmp_path, types={"a": "INT64"}).read(NUMBER, on_reject=lambda _reject: None).read_all()
+    monkeypatch.setattr(guard, "HARMLESS", 2**20)
+    bomb(tmp_path / f"a.csv.{pack}", b"\0", 20)
+    assert "NUL bytes" in refused(opened(tmp_path))
+    bomb(tmp_path / f"a.csv.{pack}", b"123456789\n", 20)
+    assert "grows to more than" in refused(opened(tmp_path))
+    found = opened(tmp_path, max_expansion=100_000).read(NUMBER).read_all()
+    assert found.num_rows == 20 * (2**20 // 10)
 
 
 def test_a_small_file_may_grow_as_it_likes(tmp_path):
@@ -96,37 +98,36 @@ def test_a_bomb_of_parquet(tmp_path, monkeypatch):
     assert "a.parquet: it grows to more than 5 times its size" in refused(opened(tmp_path, max_expansion=5))
 
 
+DAMAGES = {
+    "half": (lambda data: data[: len(data) // 2], "cut off"),
+    "end": (lambda data: data[:-4], "cut off"),
+    "more": (lambda data: data + b"garbage!", "damaged"),
+    # What has no sum of its own, as zstd here, cannot be told from other data.
+    "sum": (lambda data: data[:-8] + b"xxxxxxxx", "damaged"),
+    "middle": (lambda data: data[:500] + bytes(byte ^ 0x55 for byte in data[500:520]) + data[520:], "damaged"),
+}
+
+
 @pytest.mark.parametrize(
-    ("damage", "said"),
-    [
-        (lambda data: data[: len(data) // 2], "cut off"),
-        (lambda data: data[:-4], "cut off"),
-        (lambda data: data[:-8] + b"xxxxxxxx", "damaged"),
-        (lambda data: data[:500] + bytes(byte ^ 0x55 for byte in data[500:520]) + data[520:], "damaged"),
-        (lambda data: data + b"garbage!", "damaged"),
-    ],
-    ids=["half", "end", "sum", "middle", "more"],
+    ("pack", "kind"), [("gz", kind) for kind in DAMAGES] + [("zst", kind) for kind in ("half", "end", "more")]
 )
-@pytest.mark.parametrize("pack", ["gz", "zst"])
-@pytest.mark.parametrize("format", ["csv", "jsonl", "json"])
-def test_a_compressed_file_that_is_not_whole(tmp_path, damage, said, pack, format):
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "json"])
+def test_a_compressed_file_that_is_not_whole(tmp_path, pack, kind, ending):
+    damage, said = DAMAGES[kind]
     numbers = random.Random(7)
     rows = [numbers.randrange(10**9) for _ in range(3000)]
-    if format == "csv":
+    if ending == "csv":
         text = "a\n" + "\n".join(map(str, rows)) + "\n"
-    elif format == "jsonl":
+    elif ending == "jsonl":
         text = "".join(f'{{"a": {row}}}\n' for row in rows)
     else:
         text = "[" + ",\n".join(f'{{"a": {row}}}' for row in rows) + "]"
     data = gzip.compress(text.encode()) if pack == "gz" else pa.compress(text.encode(), "zstd", asbytes=True)
-    if pack == "zst" and said == "damaged" and damage(data)[:500] == data[:500] and len(damage(data)) == len(data) and damage(data)[-8:] == b"xxxxxxxx":
-        # This zstd file has no sum; what is written over its end is a damaged block.
-        said = "file is"
-    (tmp_path / f"a.{format}.{pack}").write_bytes(damage(data))
+    (tmp_path / f"a.{ending}.{pack}").write_bytes(damage(data))
     message = refused(opened(tmp_path))
-    assert f"a.{format}.{pack}: the " in message
+    assert f"a.{ending}.{pack}: the " in message
     assert said in message
-    with pytest.raises(SourceError, match="file is (cut off|damaged)"):
+    with pytest.raises(SourceError, match=r"file is (cut off|damaged)"):
         opened(tmp_path).read(NUMBER, on_reject=lambda _reject: None).read_all()
 
 
@@ -286,7 +287,7 @@ def test_what_was_given_out_is_not_given_again_when_a_bad_row_comes_late(tmp_pat
     source = opened(tmp_path, types={"a": "INT64", "day": "DATE"})
     schema = TableSchema("a", (Column("a", "INT64"), Column("day", "DATE")))
     for part in (Part(), Part(column="a", low="100000", nulls=True)):
-        rejects = []
+        rejects: list = []
         found = source.read(schema, part, on_reject=rejects.append).read_all().column("a").to_pylist()
         low = 100_000 if part.column else 0
         assert found == list(range(low, 600_000)) + ([7] if not low else [])
@@ -307,8 +308,3 @@ def test_closing_early_leaves_nothing(tmp_path):
     # A closed source opens again when it is asked.
     assert source.read(NUMBER).read_all().num_rows == 1_000_000
     source.close()
-
-
-def test_the_guard_counts_bytes_not_words(tmp_path):
-    assert zlib.crc32(b"") == 0
-    assert guard.HARMLESS == 64 * 2**20

@@ -71,7 +71,10 @@ def test_one_late_value_decides(tmp_path):
 
 def test_values_are_exact(tmp_path):
     one_column(tmp_path / "a.csv", ["123456789012345678901.123456789", "-0.5"])
-    assert [row["v"] for row in read(opened(tmp_path), "a")] == [Decimal("123456789012345678901.123456789"), Decimal("-0.5")]
+    assert [row["v"] for row in read(opened(tmp_path), "a")] == [
+        Decimal("123456789012345678901.123456789"),
+        Decimal("-0.5"),
+    ]
     one_column(tmp_path / "a.csv", ["2024-01-01 10:00:00+02:00", "1969-12-31T23:59:59.999999Z"])
     assert [row["v"] for row in read(opened(tmp_path), "a")] == [
         dt.datetime(2024, 1, 1, 8, tzinfo=dt.UTC), dt.datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=dt.UTC),
@@ -116,17 +119,21 @@ def test_a_given_type_is_obeyed_and_what_does_not_fit_is_rejected(tmp_path, kind
         # A schema that is passed in means the same as types of the connection.
         plain = opened(tmp_path)
         schema = TableSchema(table, (Column("v", kind), Column("n", "INT64")))
-        again = []
+        again: list = []
         assert plain.read(schema, on_reject=again.append).read_all().num_rows == len(found)
         assert [item.row for item in again] == [item.row for item in rejects]
         if bad:
-            with pytest.raises(SourceError, match=rf"{table}\.(csv|jsonl), line {len(good) + (2 if table == 'c' else 1)}, column 'v'"):
+            with pytest.raises(
+                SourceError, match=rf"{table}\.(csv|jsonl), line {len(good) + (2 if table == 'c' else 1)}, column 'v'"
+            ):
                 read(source, table)
 
 
 def test_an_error_names_line_column_value_and_remedy(tmp_path):
     (tmp_path / "a.csv").write_text('id,qty,note\n1,2,"two\nlines"\n\n2,abc,x\n')
-    with pytest.raises(SourceError, match=r"a\.csv, line 5, column 'qty': 'abc' is no INT64\. Say types=\{'qty': 'STRING'\}"):
+    with pytest.raises(
+        SourceError, match=r"a\.csv, line 5, column 'qty': 'abc' is no INT64\. Say types=\{'qty': 'STRING'\}"
+    ):
         read(opened(tmp_path, types={"qty": "INT64"}), "a")
     (tmp_path / "b.jsonl").write_text('{"qty": 1}\n\n{"qty": "abc"}\n')
     with pytest.raises(SourceError, match=r"b\.jsonl, line 3, column 'qty': 'abc'"):
@@ -199,7 +206,7 @@ def test_rejects_of_many_files_are_told_once_each(tmp_path):
     for number in range(30):
         (tmp_path / "t" / f"{number:02}.csv").write_text(f"a,b\n{number},x\nbad,y\n1,2,3\n")
     source = opened(tmp_path, types={"a": "INT64"})
-    rejects = []
+    rejects: list = []
     table = TableSchema("t", (Column("a", "INT64"), Column("_source_file", "STRING")))
     found = source.read(table, on_reject=rejects.append).read_all().to_pylist()
     assert found == [{"a": number, "_source_file": f"t/{number:02}.csv"} for number in range(30)]
@@ -220,12 +227,14 @@ def test_a_sample_decides_by_majority_and_codes_are_never_cut(tmp_path, monkeypa
     # A code in the sample speaks against numbers, however rare it is.
     assert types(source, "a") == {"code": "STRING", "qty": "INT64", "price": "STRING", "s": "STRING"}
     schema = TableSchema("a", (Column("code", "INT64"), Column("qty", "INT64"), Column("price", "FLOAT64")))
-    rejects = []
+    rejects: list = []
     assert source.read(schema, on_reject=rejects.append).read_all().num_rows == 998
     assert [(json.loads(item.row)["code"], item.column) for item in rejects] == [("00123", "code"), ("abc", "code")]
     assert "leading zeros" in rejects[0].reason
     assert "types={'code': 'STRING'}" not in rejects[0].reason
-    with pytest.raises(SourceError, match=r"line 502, column 'code': '00123' has leading zeros.*types=\{'code': 'STRING'\}"):
+    with pytest.raises(
+        SourceError, match=r"line 502, column 'code': '00123' has leading zeros.*types=\{'code': 'STRING'\}"
+    ):
         source.read(schema).read_all()
     # Who says that it is a number is believed.
     told = opened(tmp_path, types={"code": "INT64", "price": "FLOAT64"})

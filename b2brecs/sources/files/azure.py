@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from b2brecs.configs.sources import AzureSettings
 from b2brecs.errors import SourceError, require
@@ -18,6 +18,9 @@ _PAGE = 1000
 _VARIABLE = "AZURE_STORAGE_CONNECTION_STRING"
 _RIGHTS = "Give the account the role Storage Blob Data Reader on the container, or a SAS token with read and list."
 _SECRETS = ("account_key", "sas_token", "connection_string")
+
+
+_WRONG_KEY = ("AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation")
 
 
 class AzureSource(FileSource[AzureSettings]):
@@ -47,12 +50,10 @@ class AzureStore(RemoteStore):
         self._client = self.call(self._connect, QUIET_SECONDS, 3)
 
     def list(self, prefix: str = "") -> Iterator[SourceFile]:
-        pages = self._client.list_blobs(
-            name_starts_with=self.full(prefix) or None, results_per_page=_PAGE
-        ).by_page()
+        pages = self._client.list_blobs(name_starts_with=self.full(prefix) or None, results_per_page=_PAGE).by_page()
         while (page := self.call(lambda: _listed(pages))) is not None:
             for item in page:
-                yield from self._item(item)
+                yield from cast("Iterator[SourceFile]", self._item(item))
 
     def children(self, folder: str = "") -> Iterator[SourceFile | str]:
         pages = self._client.walk_blobs(
@@ -117,7 +118,7 @@ class AzureStore(RemoteStore):
 
     def _refused(self, error: Any, code: str) -> SourceError:
         status = error.status_code
-        if code in ("AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation") or status == 401:
+        if code in _WRONG_KEY or status == 401:
             fix = f"Check the secret behind {self._way}=." if self._way else f"Give one of {', '.join(_SECRETS)}."
             return self.failed(f"the credentials are not accepted ({code or status}).", fix)
         if status in (403, 404, 409):
@@ -151,7 +152,7 @@ class AzureStore(RemoteStore):
         from azure.storage.blob import ContainerClient
 
         settings = self.settings
-        options = {
+        options: dict[str, Any] = {
             "connection_timeout": min(CONNECT_SECONDS, seconds), "read_timeout": seconds,
             "retry_total": tries, "retry_connect": tries, "retry_read": tries, "retry_status": tries,
         }  # fmt: skip

@@ -27,7 +27,8 @@ _LIMIT = f"{LINE_BYTES // 2**20} MB"
 class Trouble:
     """Why a file was not read to its end.
 
-    ``remedy`` says how to try again: with its lines made even, by one thread, or looking at every value before the cast.
+    ``remedy`` says how to try again: with its lines made even, by one thread, or looking at every value before the
+    cast.
     """
 
     reason: str

@@ -96,7 +96,7 @@ class CsvFormat:
         path: bool = False,
         kinds: Mapping[int, str] | None = None,
     ) -> exp.Anonymous:
-        """Return DuckDB's reader of a file, its columns ``f0``, ``f1``, …"""
+        """Return DuckDB's reader of a file, its columns ``f0``, ``f1`` and so on."""
         options = {
             **line_options(ready, rejects=rejects, path=path),
             "header": exp.convert(header),

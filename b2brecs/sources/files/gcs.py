@@ -125,7 +125,7 @@ class GCSStore(RemoteStore):
             yield self.own(name)
 
     def _connect(self) -> Any:
-        from google.cloud import storage
+        from google.cloud import storage  # type: ignore[attr-defined]
 
         return storage.Client(project=self.settings.project or _project(), credentials=self._credentials)
 

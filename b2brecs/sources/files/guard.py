@@ -194,7 +194,8 @@ class Guard:
                     total += len(block)
                     if compression != "none" and total > limit:
                         raise self._error(
-                            file, f"it grows to more than {self.settings.max_expansion} times its size, as an attack would.",
+                            file,
+                            f"it grows to more than {self.settings.max_expansion} times its size, as an attack would.",
                             "Raise max_expansion= if you trust it.",
                         )  # fmt: skip
                     yield bytes(block)

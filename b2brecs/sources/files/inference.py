@@ -58,7 +58,7 @@ class Evidence:
             return "DATE"
         for trait in ("DATETIME", "TIMESTAMP", "BOOL"):
             if counts[trait] >= enough:
-                return cast("ColumnType", trait)
+                return trait
         return "STRING"
 
     def _number(self, enough: float) -> ColumnType:
@@ -74,7 +74,7 @@ class Evidence:
         return "STRING" if counts["whole"] >= enough else "FLOAT64"
 
     def _list_type(self) -> ColumnType:
-        """Lists of plain values of one kind are arrays; all else is JSON."""
+        """Return an array for lists of plain values of one kind, else JSON."""
         counts = self.counts
         if counts["list"] != self.total or counts["items"] == 0:
             return "JSON"

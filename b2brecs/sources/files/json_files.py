@@ -47,7 +47,9 @@ class JsonFormat:
         """Return what files have in common that one query can read."""
         return self.shape(ready), ready.compression
 
-    def scan(self, ready: Ready, columns: Sequence[Column], *, rejects: bool, path: bool = False, careful: bool = True) -> Scan:
+    def scan(
+        self, ready: Ready, columns: Sequence[Column], *, rejects: bool, path: bool = False, careful: bool = True
+    ) -> Scan:
         """Return the values under these keys as text: for JSON and lists as JSON text, in which texts have quotes."""
         as_json = [item.type == "JSON" or item.type.startswith("ARRAY<") for item in columns]
         kept: list[exp.Expr] = [column("j"), column("w"), *([column(PATH)] if path else [])]
@@ -74,7 +76,8 @@ class JsonFormat:
     def objects(self, ready: Ready, *, rejects: bool, path: bool = False, careful: bool = True) -> exp.Select:
         """Return the query of a file's rows: their text ``j``, and whether they are objects, ``w``.
 
-        Unless ``careful``, an object is what begins like one; one that is broken then ends the query that looks into it.
+        Unless ``careful``, an object is what begins like one; one that is broken then ends the query that looks into
+        it.
         """
         whole = begins = either(_opens(), call("regexp_matches", column("j"), text(r"^\s*\{")))
         if careful:

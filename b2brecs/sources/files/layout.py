@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Literal, cast
+from typing import Literal
 
 from b2brecs.configs.sources import FileSettings
 from b2brecs.errors import NotFound, SourceError
@@ -145,7 +145,7 @@ class Layout:
 
     def _format(self, name: str) -> Format | None:
         if self.settings.format != "auto":
-            return cast("Format", self.settings.format)
+            return self.settings.format
         return _ENDINGS.get(split_name(name)[1])
 
     def _stem(self, name: str) -> str:

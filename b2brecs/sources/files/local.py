@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import stat
 from collections.abc import Iterator
@@ -83,8 +84,8 @@ class LocalStore(Store):
         found = (self.root / folder).stat()
         return found.st_dev, found.st_ino
 
-    def _children(self, folder: str) -> list[SourceFile | str]:
-        found: list[SourceFile | str] = []
+    def _children(self, folder: str) -> builtins.list[SourceFile | str]:
+        found: builtins.list[SourceFile | str] = []
         # As in the stores of clouds, a folder below the root is there if something is in it.
         if folder and not (self.root / folder).is_dir():
             return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
@@ -52,7 +52,8 @@ class ParquetFormat:
         packed = sum(group.column(i).total_compressed_size for group in groups for i in range(group.num_columns))
         if sum(group.total_byte_size for group in groups) > max(HARMLESS, packed * self.settings.max_expansion):
             raise SourceError(
-                self.label, f"{name}: it grows to more than {self.settings.max_expansion} times its size, as an attack would.",
+                self.label,
+                f"{name}: it grows to more than {self.settings.max_expansion} times its size, as an attack would.",
                 "Raise max_expansion= if you trust it.",
             )  # fmt: skip
         check_width(self.label, name, len(found.schema_arrow))
@@ -133,7 +134,7 @@ def widen(one: ColumnType, other: ColumnType) -> ColumnType:
     for wide, narrow in (("FLOAT64", {"INT64"}), ("NUMERIC", {"INT64"}), ("BIGNUMERIC", {"INT64", "NUMERIC"}),
                          ("DATETIME", {"DATE"}), ("TIMESTAMP", {"DATE", "DATETIME"})):  # fmt: skip
         if wide in pair and pair - {wide} <= narrow:
-            return cast("ColumnType", wide)
+            return wide
     return "STRING"
 
 
@@ -142,7 +143,7 @@ def _is_wide(kind: pa.DataType) -> bool:
 
     if pa.types.is_nested(kind):
         return any(_is_wide(kind.field(index).type) for index in range(kind.num_fields))
-    return pa.types.is_decimal(kind) and kind.precision > _DUCKDB_DIGITS
+    return bool(pa.types.is_decimal(kind) and kind.precision > _DUCKDB_DIGITS)
 
 
 def _by_arrow(ready: Ready, schema: pa.Schema, used: Sequence[int]) -> pa.RecordBatchReader:

@@ -31,8 +31,9 @@ class Wanted:
 def build(scan: Scan, wanted: Sequence[Wanted], part: Part, *, careful: bool = True) -> str:
     """Return the query of a file's rows.
 
-    It gives the columns in order. Unless ``careful``, it fails at a value that is none; that costs nothing. Where a row may not fit, more follow: ``wrong``, NULL or the index of the first column
-    whose value does not fit, or ``BROKEN``; and of a wrong row its values as text, and its own text if it has one. ``PATH`` is last.
+    It gives the columns in order. Unless ``careful``, it fails at a value that is none; that costs nothing. Where a row
+    may not fit, more follow: ``wrong``, NULL or the index of the first column whose value does not fit, or ``BROKEN``;
+    and of a wrong row its values as text, and its own text if it has one. ``PATH`` is last.
     """
     places = range(len(wanted))
     readings = [

@@ -14,6 +14,7 @@ from b2brecs.sources.base import SourceFile, scrub
 from b2brecs.sources.files.store import Store, Writer
 
 _TRIES = 3
+_WAIT_SECONDS = 5
 
 
 class RemoteStore(Store):
@@ -94,7 +95,7 @@ class RemoteStore(Store):
         for attempt in Retrying(
             retry=retry_if_exception(passes),
             stop=stop_after_attempt(_TRIES),
-            wait=wait_exponential_jitter(initial=0.2, max=5),
+            wait=wait_exponential_jitter(initial=min(0.2, _WAIT_SECONDS), max=_WAIT_SECONDS),
             before_sleep=wait,
             sleep=lambda _seconds: None,
             reraise=True,

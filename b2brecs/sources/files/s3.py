@@ -24,7 +24,8 @@ _PAGE = 1000
 _RIGHTS = "Grant s3:ListBucket on the bucket and s3:GetObject on its objects."
 _WRONG_KEY = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "TokenRefreshRequired",
               "AuthorizationHeaderMalformed", "401", "InvalidClientTokenId", "AuthFailure")  # fmt: skip
-_PASSES = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "500", "502", "503", "504")
+_PASSES = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling",
+           "500", "502", "503", "504")  # fmt: skip
 _CHANGED = ("PreconditionFailed", "412")
 _GONE = ("NoSuchKey", "404", "NotFound", "NoSuchVersion")
 
@@ -92,8 +93,8 @@ class S3Store(RemoteStore):
         if isinstance(error, exceptions.ClientError):
             return self._refused(error, about)
         if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
-            return self.failed("there are no credentials.", "Give access_key_id= and secret_access_key=, or set them up "
-                               "in the environment.")  # fmt: skip
+            fix = "Give access_key_id= and secret_access_key=, or set them up in the environment."
+            return self.failed("there are no credentials.", fix)
         if isinstance(error, exceptions.ParamValidationError | exceptions.InvalidRegionError):
             return self.failed("the bucket's or the region's name is not a valid one.", "Check bucket= and region=.")
         if isinstance(error, exceptions.SSLError):
@@ -102,7 +103,8 @@ class S3Store(RemoteStore):
             fix = "Check endpoint= and the network." if self.settings.endpoint else "Check region= and the network."
             return self.failed("the server cannot be reached, or does not answer.", fix, transient=True)
         if isinstance(error, exceptions.BotoCoreError | OSError):
-            if isinstance(error, exceptions.IncompleteReadError | exceptions.FlexibleChecksumError) or about is not None:
+            partly = isinstance(error, exceptions.IncompleteReadError | exceptions.FlexibleChecksumError)
+            if partly or about is not None:
                 name = about.name if about is not None else "a file"
                 return self.failed(f"{name} did not arrive as a whole.", "Run again.", transient=True)
             return self.failed(f"{type(error).__name__}: {error}")

@@ -41,9 +41,9 @@ _PREVIEW_BYTES = 8 * 1024 * 1024
 class FileSource(Source[F]):
     """Files of a store; each pattern, or file, or sub-folder of one format, is a table.
 
-    Text is read by the types that its values show. If the files of a table are small together every value is looked at,
-    and a column is a number only if every value is; of larger ones a sample is, and what does not fit is rejected. Types
-    that are given are obeyed. Columns that are called ``_source_file`` are filled with the file's name.
+    Text is read by the types that its values show. If the files of a table are small together every value is looked
+    at, and a column is a number only if every value is; of larger ones a sample is, and what does not fit is rejected.
+    Types that are given are obeyed. Columns that are called ``_source_file`` are filled with the file's name.
     """
 
     def __init__(self, settings: F, read_secret: ReadSecret) -> None:

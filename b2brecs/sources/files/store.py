@@ -54,7 +54,7 @@ class Store(ABC):
     def check(self) -> str:
         """Reach the root quickly and return a sentence about it."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most hold nothing
         """Give back what is held."""
 
     def changed(self, file: SourceFile) -> SourceError:

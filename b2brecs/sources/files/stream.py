@@ -146,16 +146,16 @@ class FileStream:
             batch = batch.filter(pc.is_null(wrong))
         columns = iter(batch.columns)
         arrays = []
-        for field in self.schema:
-            if field.name != SOURCE_FILE:
+        for item in self.schema:
+            if item.name != SOURCE_FILE:
                 array = next(columns)
-                arrays.append(array if array.type == field.type else array.cast(field.type))
+                arrays.append(array if array.type == item.type else array.cast(item.type))
             elif ready.others:
                 paths = batch.column(batch.num_columns - 1).dictionary_encode()
-                known = pa.array([names[path] for path in paths.dictionary.to_pylist()], field.type)
+                known = pa.array([names[path] for path in paths.dictionary.to_pylist()], item.type)
                 arrays.append(pa.DictionaryArray.from_arrays(paths.indices, known).dictionary_decode())
             else:
-                arrays.append(pa.repeat(pa.scalar(ready.name, field.type), batch.num_rows))
+                arrays.append(pa.repeat(pa.scalar(ready.name, item.type), batch.num_rows))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def _complain(self, ready: Ready, batch: pa.RecordBatch, index: int, before: int, names: Mapping[str, str]) -> None:

@@ -93,9 +93,7 @@ def read_text(source: exp.Expr, kind: ColumnType, value: exp.Expr, trust: Trust,
     return Reading(try_cast(source, duck_type(kind)), either(there, is_null(source)), either(full, nothing))
 
 
-def _checks(
-    source: exp.Expr, kind: ColumnType, value: exp.Expr, *, coded: bool
-) -> tuple[exp.Expr, exp.Expr] | None:
+def _checks(source: exp.Expr, kind: ColumnType, value: exp.Expr, *, coded: bool) -> tuple[exp.Expr, exp.Expr] | None:
     """Return what else must be true of a value, quickly and in full, lest the cast has changed it; None: nothing."""
     length = call("strlen", source)
     if kind == "INT64":
@@ -159,7 +157,7 @@ TRAITS: tuple[Trait, ...] = (*NUMBERS, "DATE", "DATETIME", "TIMESTAMP", "BOOL")
 
 
 def has_trait(source: exp.Expr, trait: Trait) -> exp.Expr:
-    """Whether a text can be of a type; or is a ``whole`` number, one that a double would change, or looks like a code."""
+    """Say whether a text can be of a type; or is ``whole``, or one a double would change, or looks like a code."""
     if trait == "INT64":
         return both(is_set(try_cast(source, "BIGINT")), matches(source, _PLAIN))
     if trait == "FLOAT64":
