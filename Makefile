@@ -10,7 +10,7 @@ export TF_CPP_MIN_LOG_LEVEL := 2
 export TF_ENABLE_ONEDNN_OPTS := 0
 export B2BRECS_TFX_ENV := $(CURDIR)/.cache/tfx
 
-.PHONY: help setup quickstart test test-fast check lock widgets labextension services tfx notebook bench clean
+.PHONY: help setup quickstart test test-fast check lock widgets labextension services tfx notebook bench bench-peers clean
 
 help:  ## show the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -76,6 +76,10 @@ check: setup  ## lint, types, walls
 lock:  ## resolve the lock anew
 	env -u PIP_FIND_LINKS $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --custom-compile-command "make lock" --extra all --group dev pyproject.toml -o requirements.lock
+
+bench-peers: setup  ## install the peers that loads are timed against, in an environment of their own
+	@test -x .cache/bench/bin/python || $(UV) venv --quiet --python $(BIN)/python .cache/bench
+	$(UV) pip install --quiet --python .cache/bench/bin/python --compile-bytecode -r benchmarks/etl/requirements.in
 
 bench: setup  ## time against peers
 	$(BIN)/python benchmarks/import_time.py
