@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Literal, Self
 
@@ -42,6 +43,23 @@ def check_timetable(name: str, cron: str, timezone: str) -> None:
         problems.append(Problem("timezone", show(timezone), "this is not a time zone.", fix))
     if problems:
         raise ConfigError(f"Timetable {name!r}", problems)
+
+
+def times_after(cron: str, timezone: str, after: dt.datetime) -> Iterator[dt.datetime]:
+    """Return the times of a cron expression after a moment, in the time zone.
+
+    A time that the clock skips in spring is met right after the gap; one that it repeats in autumn is met once, the
+    first time.
+    """
+    from cronsim import CronSim
+
+    last = after.astimezone(dt.UTC)
+    for time in CronSim(cron, after.astimezone(zoneinfo.ZoneInfo(timezone))):
+        # Asked in the hour that is repeated, the first time it was would come again.
+        moment = time.astimezone(dt.UTC)
+        if moment > last:
+            last = moment
+            yield time
 
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -92,10 +110,7 @@ class Schedule(Value):
 
     def next_times(self, count: int = 5, *, after: dt.datetime | None = None) -> list[dt.datetime]:
         """Return the next times, in the schedule's own zone; fewer where the expression ends."""
-        from cronsim import CronSim
-
-        start = (after or dt.datetime.now(dt.UTC)).astimezone(zoneinfo.ZoneInfo(self.timezone))
-        return list(islice(CronSim(self.cron, start), count))
+        return list(islice(times_after(self.cron, self.timezone, after or dt.datetime.now(dt.UTC)), count))
 
 
 def _clock(text: str) -> tuple[int, int]:

@@ -141,6 +141,8 @@ def starts(
     while clock[0] < end:
         ticker.tick(clock[0])
         clock[0] += step
+    clock[0] = end - dt.timedelta(seconds=1)
+    ticker.tick(clock[0])
     return moments
 
 
@@ -160,6 +162,21 @@ def test_an_hourly_job_runs_every_hour_of_a_day_that_is_longer_or_shorter(tmp_pa
 @pytest.mark.parametrize(("day", "count"), [(SPRING, 92), (AUTUMN, 100)])
 def test_a_job_every_quarter_of_an_hour_too(tmp_path, day, count):
     assert len(starts(tmp_path, "*/15 * * * *", day, BERLIN, 5 * MINUTE)) == count
+
+
+@pytest.mark.parametrize("late", [40, 60, 95, 115])
+def test_a_job_that_starts_late_in_the_repeated_hour_is_not_started_again(tmp_path, late):
+    """The clock is looked at only some time after 02:30, also when it is 02:30 for the second time."""
+    moments = starts(tmp_path, "30 2 * * *", AUTUMN, BERLIN, late * MINUTE)
+    assert len(moments) == 1
+    again = b2b.Schedule.daily("02:30", timezone="Europe/Berlin").next_times(2, after=moments[0])
+    assert [time.date() for time in again] == [AUTUMN + DAY, AUTUMN + 2 * DAY]
+
+
+def test_a_job_that_is_scheduled_in_the_repeated_hour_runs_the_next_day(tmp_path):
+    second = dt.datetime(2026, 10, 25, 1, 10, tzinfo=dt.UTC)  # 02:10 for the second time
+    (first, *_) = b2b.Schedule.daily("02:30", timezone="Europe/Berlin").next_times(1, after=second)
+    assert first.isoformat() == "2026-10-26T02:30:00+01:00"
 
 
 CHANGES = [

@@ -9,14 +9,13 @@ import json
 import logging
 import sqlite3
 import threading
-import zoneinfo
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from b2brecs.backends.local.sqlite import open_sqlite, writing
 from b2brecs.backends.protocols import Runner, TaskSpec, Timetable
-from b2brecs.configs.schedule import check_timetable
+from b2brecs.configs.schedule import check_timetable, times_after
 from b2brecs.errors import ConfigError, NotFound
 
 _log = logging.getLogger(__name__)
@@ -218,9 +217,7 @@ def _is_due(timetable: Timetable, since: dt.datetime, now: dt.datetime) -> bool:
 
 
 def _times(timetable: Timetable, after: dt.datetime) -> Iterator[dt.datetime]:
-    from cronsim import CronSim
-
-    return CronSim(timetable.cron, after.astimezone(zoneinfo.ZoneInfo(timetable.timezone)))
+    return times_after(timetable.cron, timetable.timezone, after)
 
 
 def _now() -> dt.datetime:
