@@ -188,11 +188,17 @@ CHANGES = [
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(change=st.sampled_from(CHANGES), hour=st.integers(0, 23), minute=st.integers(0, 59), offset=st.integers(-1, 1))
-def test_a_daily_time_comes_once_a_day_in_every_zone(tmp_path_factory, change, hour, minute, offset):
+@given(
+    change=st.sampled_from(CHANGES),
+    hour=st.integers(0, 23),
+    minute=st.integers(0, 59),
+    offset=st.integers(-1, 1),
+    step=st.sampled_from([20, 47, 90]),
+)
+def test_a_daily_time_comes_once_a_day_in_every_zone(tmp_path_factory, change, hour, minute, offset, step):
     zone, day = change
     folder = tmp_path_factory.mktemp("daily")
-    assert len(starts(folder, f"{minute} {hour} * * *", day + offset * DAY, zone)) == 1
+    assert len(starts(folder, f"{minute} {hour} * * *", day + offset * DAY, zone, step * MINUTE)) == 1
 
 
 @settings(max_examples=60, deadline=None)

@@ -93,6 +93,12 @@ class AzureStore(RemoteStore):
             if about is not None and code != "ContainerNotFound":
                 return self.vanished(about)
             return self.failed(f"there is no container {self.settings.container!r}.", "Check container= and account=.")
+        signing = isinstance(error, exceptions.ClientAuthenticationError) and error.status_code is None
+        if isinstance(error, ValueError) or signing:
+            # What the library says of a damaged key or connection string may hold a piece of it.
+            where = f" behind {self._way}=" if self._way else ""
+            return self.failed(f"the secret{where} is damaged, or the address is wrong.",
+                               "Copy the secret again; check account= and endpoint=.")  # fmt: skip
         if isinstance(error, exceptions.HttpResponseError):
             return self._refused(error, code)
         if isinstance(error, exceptions.ServiceRequestError | exceptions.ServiceResponseError):
@@ -101,11 +107,6 @@ class AzureStore(RemoteStore):
         if isinstance(error, exceptions.AzureError | OSError):
             name = about.name if about is not None else "the answer"
             return self.failed(f"{name} did not arrive as a whole.", "Run again.", transient=True)
-        if isinstance(error, ValueError):
-            # What the library says of a damaged key or connection string may hold a piece of it.
-            where = f" behind {self._way}=" if self._way else ""
-            return self.failed(f"the secret{where} is damaged, or the address is wrong.",
-                               "Copy the secret again; check account= and endpoint=.")  # fmt: skip
         return None
 
     def _is_there(self, file: SourceFile) -> bool:
@@ -122,7 +123,8 @@ class AzureStore(RemoteStore):
             fix = f"Check the secret behind {self._way}=." if self._way else f"Give one of {', '.join(_SECRETS)}."
             return self.failed(f"the credentials are not accepted ({code or status}).", fix)
         if status in (403, 404, 409):
-            return self.failed(f"access is refused ({code or status}).", _RIGHTS)
+            also = f" Or check the secret behind {self._way}=." if self._way else ""
+            return self.failed(f"access is refused ({code or status}).", f"{_RIGHTS}{also}")
         if code in ("InvalidResourceName", "InvalidUri", "OutOfRangeInput"):
             return self.failed(f"{self.settings.container!r} is not a valid name of a container.", "Check container=.")
         passes = status is not None and (status >= 500 or status == 429)

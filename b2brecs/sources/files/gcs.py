@@ -39,7 +39,7 @@ class GCSStore(RemoteStore):
     def __init__(self, settings: GCSSettings, google: Google) -> None:
         super().__init__(settings.label(), settings.prefix)
         self.settings, self._google = settings, google
-        self._credentials = google.credentials()
+        self._credentials = self.call(google.credentials)
         self._client = self.call(self._connect)
 
     def list(self, prefix: str = "") -> Iterator[SourceFile]:

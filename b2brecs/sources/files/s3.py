@@ -92,6 +92,9 @@ class S3Store(RemoteStore):
             return self.failed("the reading was stopped.")
         if isinstance(error, exceptions.ClientError):
             return self._refused(error, about)
+        if isinstance(error, RecursionError):
+            # The library follows whoever says that a bucket is elsewhere.
+            return self.failed("the server sends us in a circle.", "Check region= and endpoint=.")
         if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
             fix = "Give access_key_id= and secret_access_key=, or set them up in the environment."
             return self.failed("there are no credentials.", fix)

@@ -71,7 +71,7 @@ class Store(ABC):
         try:
             return act(*arguments)
         except Exception as error:
-            failure = error if isinstance(error, SourceError) else self.explain(error, about)
+            failure = _alone(error) if isinstance(error, SourceError) else self.explain(error, about)
             if failure is None:
                 raise
         # Outside the handler: what the library says may hold a secret, and must not travel along.
@@ -80,6 +80,11 @@ class Store(ABC):
     def explain(self, error: Exception, about: SourceFile | None) -> SourceError | None:  # noqa: ARG002
         """Say an error of the client library in words; None: it is not one."""
         return None
+
+
+def _alone(error: SourceError) -> SourceError:
+    """Return an error without those that led to it."""
+    return SourceError(error.source, error.reason, error.fix, transient=error.transient)
 
 
 class Writer:
